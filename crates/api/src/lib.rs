@@ -1,0 +1,31 @@
+//! The words that every room of the house shares: a chat request, its reply, usage, money, signals, a plan, an error.
+//!
+//! Owns the data and the laws that hold on it alone (a price times a usage, an error's status). Refuses all I/O:
+//! nothing here opens a file, a socket or a clock.
+
+mod chat;
+mod embed;
+mod error;
+mod head;
+mod json;
+mod money;
+mod passage;
+mod plan;
+mod reply;
+mod signals;
+pub mod sse;
+mod tenant;
+
+pub use chat::{ChatRequest, Content, Contract, Message, Part, Role, Sampling};
+pub use embed::{Embed, Vector, cosine};
+pub use error::{Error, Fault, Source};
+pub use head::{Head, Prediction};
+pub use json::parse_object;
+pub use money::{Money, Prices};
+pub use passage::{Citation, Findings, Passage};
+pub use plan::{CacheUse, Candidate, Estimate, Grounding, Plan, PlannedTarget, Step, Track};
+pub use reply::{
+    Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, Reply, ReplyMessage, Usage, UsageBasis,
+};
+pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};
+pub use tenant::Tenant;

@@ -1,0 +1,119 @@
+//! The decision about one request: later stages only obey it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Money;
+use crate::signals::names;
+
+names! {
+    /// One of the three ways that a request can go.
+    Track {
+        /// A head or a model on this host.
+        Local = "local",
+        /// An answer grounded in the index.
+        Retrieval = "retrieval",
+        /// A model behind an API.
+        External = "external",
+    }
+}
+
+/// What the caches may do for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheUse {
+    /// An answer may be taken from the cache.
+    pub read: bool,
+    /// The answer may be remembered.
+    pub write: bool,
+}
+
+/// How an answer is grounded in the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grounding {
+    /// The most passages to read.
+    pub passages_max: usize,
+    /// The passages are declared to be right where they contradict the model's memory (question 10 of the flow).
+    pub authoritative: bool,
+    /// Below this coverage the answer is "the index does not cover this".
+    pub coverage_min: f32,
+}
+
+/// What a target is expected to give for this request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Probability that the answer is good enough.
+    pub quality: f32,
+    /// Expected cost.
+    pub cost: Money,
+    /// The most that it can cost: what is reserved.
+    pub cost_max: Money,
+    /// Expected time to the first token.
+    pub first_token: Duration,
+    /// Expected time to the whole answer.
+    pub whole: Duration,
+}
+
+/// A target of a plan, in the order in which it is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTarget {
+    /// The model's name in `models.toml`, or `task/NAME`.
+    pub model: String,
+    /// What is expected of it.
+    pub estimate: Estimate,
+}
+
+/// A question of the policy and how it was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The question's id in the policy's file.
+    pub id: String,
+    /// The question in the operator's words.
+    pub ask: String,
+    /// Whether it was answered with yes.
+    pub yes: bool,
+    /// The signals that its expression reads, with their values here: `reasoning=0.91`.
+    pub read: Vec<String>,
+}
+
+/// A target that was considered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The model's name.
+    pub model: String,
+    /// What was expected of it.
+    pub estimate: Estimate,
+    /// Why it is not in the plan; empty where it is.
+    pub lost: String,
+}
+
+/// The decision: which targets, in which order, within which limits, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The policy that decided, or `direct` for a request that named its model.
+    pub policy: String,
+    /// The way it goes.
+    pub track: Track,
+    /// Why, in one short name from the operator's file: a metrics label.
+    pub reason: String,
+    /// The targets, first choice first; never empty.
+    pub targets: Vec<PlannedTarget>,
+    /// How the answer is grounded, on the retrieval track.
+    pub grounding: Option<Grounding>,
+    /// What the caches may do.
+    pub cache: CacheUse,
+    /// The time that the whole answer may take.
+    pub deadline: Duration,
+    /// The most that the answer may cost.
+    pub cost_ceiling: Money,
+    /// The request may not leave this host, nor be stored outside memory.
+    pub private: bool,
+    /// What the answer must admit: a budget that yielded, a track that is not there. `None` when all is as it should be.
+    pub degraded: Option<String>,
+    /// The questions asked, in order.
+    pub steps: Vec<Step>,
+    /// All targets considered.
+    pub candidates: Vec<Candidate>,
+}
