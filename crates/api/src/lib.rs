@@ -6,6 +6,7 @@
 mod chat;
 mod embed;
 mod error;
+mod gather;
 mod head;
 mod json;
 mod money;
@@ -19,6 +20,7 @@ mod tenant;
 pub use chat::{ChatRequest, Content, Contract, Message, Part, Role, Sampling};
 pub use embed::{Embed, Vector, cosine};
 pub use error::{Error, Fault, Source};
+pub use gather::Gather;
 pub use head::{Head, Prediction};
 pub use json::parse_object;
 pub use money::{Money, Prices};
