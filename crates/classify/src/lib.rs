@@ -1,1 +1,3 @@
 //! classify
+mod encoder;
+pub use encoder::{Encoder, EncoderOptions};

@@ -1,0 +1,339 @@
+//! The sentence encoder: the one home of fastembed and of the ONNX Runtime under it.
+//!
+//! Owns a pool of sessions with one thread each, the windows that long texts are read through, and the fingerprint
+//! of what makes the vectors. Refuses downloads: every file comes from a path, and one that is missing, old or broken
+//! is an [`Error`] in one sentence, never a panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use api::{Embed, Error, Fault, Vector};
+use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
+use ort::environment::Environment;
+
+/// Tokens that one pass of the encoder reads, without the two special ones. MiniLM was trained on 256 in all: beyond
+/// that its vectors drift, although its positions go to 512.
+const WINDOW_TOKENS: usize = 254;
+/// Tokens that neighbouring windows share, so that no sentence is cut in both.
+const OVERLAP_TOKENS: usize = 32;
+/// Windows per pass. Padding wastes more than batching gains beyond this.
+const BATCH_WINDOWS: usize = 8;
+/// A change in how texts become vectors that no file shows: part of the fingerprint.
+const SCHEME: &str = "mean-254-32-v1";
+
+/// Where the encoder's files are and how many sessions to keep.
+#[derive(Clone, Debug)]
+pub struct EncoderOptions {
+    /// A folder with `model.onnx`, `tokenizer.json`, `config.json`, `special_tokens_map.json` and
+    /// `tokenizer_config.json`.
+    pub model_dir: PathBuf,
+    /// ONNX Runtime's shared library, 1.24 or newer.
+    pub runtime: PathBuf,
+    /// Sessions side by side, at least 1: each has one thread and its own copy of the weights (about 40 MB).
+    pub sessions: usize,
+}
+
+/// A sentence encoder that many threads share. [`Embed::embed`] blocks while all sessions are busy.
+pub struct Encoder {
+    pool: Pool,
+    counter: Counter,
+    dimensions: usize,
+    fingerprint: String,
+}
+
+impl Encoder {
+    /// Loads the runtime (once per process) and the model.
+    ///
+    /// # Errors
+    /// A file is missing, unreadable, too old or not what its name says; the message tells which and what to do,
+    /// the detail has the path and the library's own words.
+    pub fn load(options: &EncoderOptions) -> Result<Self, Error> {
+        let environment = environment(&options.runtime)?;
+        let files = ModelFiles::read(&options.model_dir)?;
+        let fingerprint = files.fingerprint(&options.runtime)?;
+        let sessions = options.sessions.max(1);
+        let mut idle = Vec::with_capacity(sessions);
+        for _ in 0..sessions {
+            idle.push(files.session(environment.clone())?);
+        }
+        let counter = Counter::of(&idle[0])?;
+        let probe = idle[0].embed(["probe"], None).map_err(|error| broken("model.onnx", &error))?;
+        let dimensions = probe.first().map_or(0, Vec::len);
+        if dimensions == 0 {
+            return Err(broken("model.onnx", &"it gave no vector for a word"));
+        }
+        Ok(Self { pool: Pool::new(idle), counter, dimensions, fingerprint })
+    }
+
+    /// The windows that a text is read through, as byte ranges; one for a short text, which is then not tokenised.
+    fn windows(&self, text: &str) -> Result<Vec<(usize, usize)>, Error> {
+        // A token takes at least one byte, so so short a text always fits.
+        if text.len() <= WINDOW_TOKENS {
+            return Ok(vec![(0, text.len())]);
+        }
+        let offsets = self.counter.offsets(text)?;
+        Ok(spans(&offsets, text.len()).filter(|&(start, end)| text.get(start..end).is_some()).collect())
+    }
+}
+
+/// Cuts a text of these token offsets into overlapping windows; the first starts and the last ends with the text.
+fn spans(offsets: &[(usize, usize)], text_bytes: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let step = WINDOW_TOKENS - OVERLAP_TOKENS;
+    let count = offsets.len().saturating_sub(OVERLAP_TOKENS).div_ceil(step).max(1);
+    (0..count).map(move |window| {
+        let first = window * step;
+        let past = (first + WINDOW_TOKENS).min(offsets.len());
+        let start = if window == 0 { 0 } else { offsets[first].0 };
+        let end = if window + 1 == count { text_bytes } else { offsets[past - 1].1 };
+        (start, end)
+    })
+}
+
+impl Embed for Encoder {
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Error> {
+        let mut windows: Vec<(usize, &str)> = Vec::with_capacity(texts.len());
+        for (place, text) in texts.iter().enumerate() {
+            windows.extend(self.windows(text)?.into_iter().map(|(start, end)| (place, &text[start..end])));
+        }
+        // Equal lengths side by side: a batch is padded to its longest window.
+        windows.sort_by_key(|(_, text)| text.len());
+        let mut sums = vec![vec![0.0_f32; self.dimensions]; texts.len()];
+        let mut session = self.pool.take();
+        for batch in windows.chunks(BATCH_WINDOWS) {
+            let batch_texts: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
+            let vectors = session.embed(batch_texts).map_err(|error| Error::internal(error.to_string()))?;
+            for ((place, text), vector) in batch.iter().zip(vectors) {
+                // A window counts by its length: the last one may hold only a few words.
+                #[expect(clippy::cast_precision_loss, reason = "a window has at most some thousand bytes")]
+                let weight = text.len().max(1) as f32;
+                for (sum, value) in sums[*place].iter_mut().zip(vector) {
+                    *sum += weight * value;
+                }
+            }
+        }
+        drop(session);
+        Ok(sums.into_iter().map(normalised).collect())
+    }
+
+    fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        // The tokenizer takes any text; should it ever refuse one, four bytes a token is close.
+        self.counter.offsets(text).map_or(text.len() / 4, |offsets| offsets.len())
+    }
+
+    fn window_tokens(&self) -> usize {
+        WINDOW_TOKENS
+    }
+}
+
+fn normalised(mut vector: Vector) -> Vector {
+    let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if norm > 0.0 {
+        vector.iter_mut().for_each(|value| *value /= norm);
+    }
+    vector
+}
+
+// === Files ===
+
+/// Everything that makes a session, read whole.
+struct ModelFiles {
+    onnx: Vec<u8>,
+    tokenizer: TokenizerFiles,
+}
+
+impl ModelFiles {
+    fn read(folder: &Path) -> Result<Self, Error> {
+        let read = |name: &str| {
+            fs::read(folder.join(name)).map_err(|error| {
+                unavailable(format!("The encoder's file `{name}` cannot be read; `make models` fetches it."))
+                    .with_detail(format_args!("{}: {error}", folder.join(name).display()))
+            })
+        };
+        Ok(Self {
+            onnx: read("model.onnx")?,
+            tokenizer: TokenizerFiles {
+                tokenizer_file: read("tokenizer.json")?,
+                config_file: read("config.json")?,
+                special_tokens_map_file: read("special_tokens_map.json")?,
+                tokenizer_config_file: read("tokenizer_config.json")?,
+            },
+        })
+    }
+
+    /// Vectors differ between models, tokenizers, ONNX Runtime builds and ways of windowing.
+    fn fingerprint(&self, runtime: &Path) -> Result<String, Error> {
+        let runtime = fs::read(runtime).map_err(|error| {
+            unavailable("The ONNX Runtime library cannot be read; `make models` fetches it.")
+                .with_detail(format_args!("{}: {error}", runtime.display()))
+        })?;
+        let parts: [&[u8]; 5] = [
+            &self.onnx,
+            &self.tokenizer.tokenizer_file,
+            &self.tokenizer.tokenizer_config_file,
+            &runtime,
+            SCHEME.as_bytes(),
+        ];
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(blake3::hash(part).as_bytes());
+        }
+        Ok(hasher.finalize().to_hex()[..32].to_owned())
+    }
+
+    fn session(&self, environment: Environment) -> Result<TextEmbedding, Error> {
+        let model = UserDefinedEmbeddingModel::new(self.onnx.clone(), self.tokenizer.clone())
+            .with_pooling(Pooling::Mean);
+        let options = InitOptionsUserDefined::new()
+            .with_environment(environment)
+            .with_intra_threads(1)
+            .with_max_length(WINDOW_TOKENS + 2);
+        TextEmbedding::try_new_from_user_defined(model, options)
+            .map_err(|error| broken("model.onnx or its tokenizer", &error))
+    }
+}
+
+fn broken(what: &str, error: &dyn std::fmt::Display) -> Error {
+    unavailable(format!("The encoder's {what} is not usable; `make models` fetches it anew.")).with_detail(error)
+}
+
+fn unavailable(message: impl Into<String>) -> Error {
+    Error::new(Fault::Unavailable, "encoder_unavailable", message)
+}
+
+// === The runtime ===
+
+/// The process's one ONNX Runtime environment and the library that it came from: `ort` allows no second one.
+static RUNTIME: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// Loads the library at `path`, or hands out the environment that it gave before.
+fn environment(path: &Path) -> Result<Environment, Error> {
+    let path = fs::canonicalize(path).map_err(|error| {
+        unavailable("The ONNX Runtime library is missing; `make models` fetches it.")
+            .with_detail(format_args!("{}: {error}", path.display()))
+    })?;
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((loaded, environment)) = runtime.as_ref() {
+        if *loaded == path {
+            return Ok(environment.clone());
+        }
+        return Err(unavailable("Another ONNX Runtime library is loaded already; restart to change it.")
+            .with_detail(format_args!("loaded {}, asked for {}", loaded.display(), path.display())));
+    }
+    // First of all `ort` calls: any other one would look for a library by itself and panic without one.
+    let builder = ort::init_from(&path).map_err(|error| {
+        unavailable(
+            "The ONNX Runtime library cannot be used: it must be version 1.24 or newer, for this processor; \
+             `make models` fetches it.",
+        )
+        .with_detail(error)
+    })?;
+    let environment = builder
+        .build()
+        .map_err(|error| unavailable("ONNX Runtime did not start; see the log.").with_detail(error))?;
+    *runtime = Some((path, environment.clone()));
+    Ok(environment)
+}
+
+// === Counting tokens ===
+
+/// The tokenizer without padding and truncation. A closure, because `tokenizers` is fastembed's own dependency and
+/// its types have no name here.
+struct Counter(Box<dyn Fn(&str) -> Result<Vec<(usize, usize)>, Error> + Send + Sync>);
+
+impl Counter {
+    fn of(session: &TextEmbedding) -> Result<Self, Error> {
+        let mut tokenizer = session.tokenizer.clone();
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| broken("tokenizer.json", &error))?;
+        Ok(Self(Box::new(move |text| {
+            let encoding = tokenizer.encode(text, false).map_err(Error::internal)?;
+            Ok(encoding.get_offsets().to_vec())
+        })))
+    }
+
+    /// The byte range of every token, in order.
+    fn offsets(&self, text: &str) -> Result<Vec<(usize, usize)>, Error> {
+        (self.0)(text)
+    }
+}
+
+// === The pool ===
+
+/// Sessions that wait for work.
+struct Pool {
+    idle: Mutex<Vec<TextEmbedding>>,
+    returned: Condvar,
+}
+
+/// A session on loan; goes back when dropped, also by a panic.
+struct Loan<'a> {
+    pool: &'a Pool,
+    session: Option<TextEmbedding>,
+}
+
+impl Pool {
+    fn new(idle: Vec<TextEmbedding>) -> Self {
+        Self { idle: Mutex::new(idle), returned: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<TextEmbedding>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a session.
+    fn take(&self) -> Loan<'_> {
+        let mut idle = self.lock();
+        loop {
+            if let Some(session) = idle.pop() {
+                return Loan { pool: self, session: Some(session) };
+            }
+            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Loan<'_> {
+    fn embed(&mut self, texts: Vec<&str>) -> Result<Vec<Vector>, fastembed::Error> {
+        // Only `drop` leaves the place empty.
+        self.session.as_mut().map_or_else(|| Ok(Vec::new()), |session| session.embed(texts, Some(BATCH_WINDOWS)))
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.pool.lock().push(session);
+            self.pool.returned.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_every_token_and_overlap() {
+        for tokens in [1_usize, 254, 255, 476, 477, 1000, 5000] {
+            let offsets: Vec<(usize, usize)> = (0..tokens).map(|n| (n * 3, n * 3 + 2)).collect();
+            let cut: Vec<(usize, usize)> = spans(&offsets, tokens * 3).collect();
+            assert_eq!(cut.first().map(|span| span.0), Some(0));
+            assert_eq!(cut.last().map(|span| span.1), Some(tokens * 3));
+            for pair in cut.windows(2) {
+                assert_eq!((pair[0].1 + 1 - pair[1].0) / 3, OVERLAP_TOKENS, "{tokens}");
+            }
+            for (start, end) in cut {
+                assert!((end - start).div_ceil(3) <= WINDOW_TOKENS, "{tokens}: {start}..{end}");
+            }
+        }
+    }
+}
