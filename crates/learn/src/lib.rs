@@ -1,1 +1,19 @@
-//! learn
+//! Labels and outcomes in; heads, thresholds, certificates and estimates out. Pure mathematics over vectors.
+//!
+//! Owns every fit of the product and every figure that judges one. Refuses I/O, clocks and unseeded chance: reading
+//! files and encoding texts is the gateway's, so that each result here follows from its arguments alone.
+
+mod calibrate;
+mod descent;
+mod design;
+mod folds;
+mod head;
+mod logistic;
+pub mod metrics;
+mod random;
+mod unfit;
+
+pub use calibrate::Isotonic;
+pub use folds::{group_folds, stratified_folds};
+pub use head::{Contradiction, HeadOptions, HeadReport, TrainedHead, train_head};
+pub use unfit::Unfit;
