@@ -1,0 +1,53 @@
+# The two commands of the README, `make run` and `make test`, and what serves them.
+#
+# Everything is built with --release, the tests included: llama.cpp takes minutes, and so is compiled once.
+
+PYTHON ?= python3
+BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/pointsman
+INDEX := index/built
+INDEX_BUILD = $(BIN) index build
+
+# `scripts/fetch.py` writes it: where the models are, and where the build tools are that the machine lacked.
+WITH_TOOLS = . ./.tools/env.sh &&
+FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
+
+.PHONY: help run test lint bench models build clean
+
+help:
+	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
+	@echo 'make test    fetch the models, build, run every test'
+	@echo 'make lint    formatting, clippy, documentation, licences'
+	@echo 'make bench   what the gateway adds to a request, beside a bare relay'
+	@echo 'make models  only fetch the models and the build tools that the machine lacks'
+	@echo 'make clean   delete what was built, keep what was fetched (.models, .tools)'
+
+models:
+	@$(PYTHON) scripts/fetch.py
+
+build: models
+	@$(WITH_TOOLS) cargo build --release --locked -p pointsman
+
+run: build
+	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }
+	@$(WITH_TOOLS) exec $(BIN) serve
+
+test: build
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		$(FOR_TESTS) cargo nextest run --release --locked --workspace; \
+	else \
+		$(FOR_TESTS) cargo test --release --locked --workspace; \
+	fi
+
+lint: models
+	@cargo fmt --all --check
+	@$(WITH_TOOLS) cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	@$(WITH_TOOLS) RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --locked
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo 'lint: cargo-deny is not installed, so deny.toml was not checked'; fi
+
+bench: build
+	@$(FOR_TESTS) cargo bench --locked -p tests
+
+clean:
+	@cargo clean
+	@rm -rf $(INDEX)
