@@ -1,1 +1,31 @@
-//! models
+//! Calling a model over HTTP: connections, deadlines, retries inside a budget, a breaker, the address guard, and the
+//! dialects that providers speak.
+//!
+//! Owns every socket that the gateway opens outward. Refuses to decide *which* model answers (that is the plan's), to
+//! follow a redirect, to connect to an address that its guard has not passed, to call a cut answer whole, and to show
+//! a secret. Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY`) are not read.
+//!
+//! The order of one call is [`Upstream::chat`]; what can go wrong in it is `failure`.
+
+mod address;
+mod backoff;
+mod breaker;
+mod budget;
+mod clock;
+mod connect;
+mod dialect;
+mod failure;
+mod options;
+mod secret;
+mod slots;
+mod stream;
+mod traffic;
+mod upstream;
+mod whole;
+
+pub use breaker::BreakerState;
+pub use connect::Upstreams;
+pub use options::{HttpVersion, UpstreamOptions};
+pub use secret::Secret;
+pub use traffic::Health;
+pub use upstream::{Answered, Upstream};

@@ -1,0 +1,196 @@
+//! Connections: TCP through the address guard, TLS, and one pool per upstream.
+//!
+//! Owns the trust in certificates and the time that connecting may take. Refuses to follow the process's default TLS
+//! provider: it is ring, chosen here.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use api::Error;
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::address::{Guard, Resolver};
+use crate::options::{HttpVersion, UpstreamOptions};
+
+/// One upstream's pool of connections.
+pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
+
+const IDLE_KEPT: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The most that is read ahead on one HTTP/1.1 connection, head included.
+const READ_BYTES_MAX: usize = 128 << 10;
+
+/// What upstreams share: the trusted certificates, read once, when the first upstream needs them.
+#[derive(Clone, Default)]
+pub struct Upstreams {
+    system_roots: Arc<OnceLock<SystemRoots>>,
+}
+
+struct SystemRoots {
+    store: RootCertStore,
+    problems: Vec<String>,
+}
+
+impl Upstreams {
+    /// Nothing is read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A pool for the upstream of `options`.
+    pub(crate) fn client(
+        &self,
+        options: &UpstreamOptions,
+        guard: Guard,
+        is_tls: bool,
+    ) -> Result<Client, Error> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver { guard });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_connect_timeout(Some(options.connect_timeout));
+        let tls = self.tls(options, is_tls)?;
+        let connector =
+            Connector { inner: HttpsConnector::from((tcp, tls)), timeout: options.connect_timeout };
+        let idle_max = usize::try_from(options.idle_connections_max).unwrap_or(usize::MAX);
+        Ok(legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_KEPT)
+            .pool_max_idle_per_host(idle_max)
+            .http1_max_buf_size(READ_BYTES_MAX)
+            .http2_only(options.http_version == HttpVersion::Http2)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .build(connector))
+    }
+
+    fn tls(&self, options: &UpstreamOptions, is_tls: bool) -> Result<ClientConfig, Error> {
+        let provider: CryptoProvider = rustls::crypto::ring::default_provider();
+        let roots = if is_tls { self.roots(options.ca_file.as_deref())? } else { RootCertStore::empty() };
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (h1, h2) = (b"http/1.1".to_vec(), b"h2".to_vec());
+        config.alpn_protocols = match options.http_version {
+            HttpVersion::Auto => vec![h2, h1],
+            HttpVersion::Http1 => vec![h1],
+            HttpVersion::Http2 => vec![h2],
+        };
+        Ok(config)
+    }
+
+    fn roots(&self, ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
+        let system = self.system_roots.get_or_init(SystemRoots::read);
+        let mut roots = system.store.clone();
+        if let Some(path) = ca_file {
+            add_file(&mut roots, path)
+                .map_err(|problem| Error::field("ca_file", format!("`ca_file` {problem}")))?;
+        }
+        if roots.is_empty() {
+            let message = "The system has no trusted certificates; install its package of them (ca-certificates) \
+                           or name a file of them in `ca_file`.";
+            return Err(Error::field("ca_file", message).with_detail(system.problems.join("; ")));
+        }
+        Ok(roots)
+    }
+}
+
+impl SystemRoots {
+    fn read() -> Self {
+        let found = rustls_native_certs::load_native_certs();
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(found.certs);
+        Self { store, problems: found.errors.iter().map(ToString::to_string).collect() }
+    }
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .map_err(|error| format!("cannot be read: {error}."))?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("is not a file of PEM certificates: {error}."))?;
+    if certificates.is_empty() {
+        return Err("holds no PEM certificate.".to_owned());
+    }
+    for certificate in certificates {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("holds a certificate that cannot be used: {error}."))?;
+    }
+    Ok(())
+}
+
+/// Connects within a time: name look-up, TCP and TLS together.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    inner: HttpsConnector<HttpConnector<Resolver>>,
+    timeout: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum Unconnected {
+    /// It took longer than `connect_timeout`.
+    TooSlow,
+    /// Name look-up, TCP or TLS failed.
+    Failed(Box<dyn StdError + Send + Sync>),
+}
+
+impl fmt::Display for Unconnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooSlow => "no connection within `connect_timeout`",
+            Self::Failed(_) => "no connection",
+        })
+    }
+}
+
+impl StdError for Unconnected {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::TooSlow => None,
+            Self::Failed(cause) => Some(&**cause),
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = Unconnected;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unconnected>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unconnected>> {
+        self.inner.poll_ready(cx).map_err(Unconnected::Failed)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.timeout, self.inner.call(uri));
+        Box::pin(async move {
+            match connecting.await {
+                Ok(connected) => connected.map_err(Unconnected::Failed),
+                Err(_) => Err(Unconnected::TooSlow),
+            }
+        })
+    }
+}

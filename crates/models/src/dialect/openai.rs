@@ -1,0 +1,322 @@
+//! OpenAI's chat completions, as OpenAI and everything compatible with it speaks them.
+//!
+//! Owns the writing of a request and the reading of answers, whole and by events. Refuses to drop what it does not know:
+//! unknown fields pass both ways. Refuses an answer without choices, and an error dressed as an answer.
+
+use api::sse::Event;
+use api::{ChatRequest, Chunk, Completion};
+use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::secret::Redactor;
+
+/// The request's body: what came, with the upstream's own `model`, and with the usage asked for where it streams.
+pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Failure> {
+    let mut bytes = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut bytes, &Outgoing { request, model }).map_err(Failure::internal)?;
+    Ok(bytes.into())
+}
+
+/// Writes the body in its own order, without copying it first.
+struct Outgoing<'a> {
+    request: &'a ChatRequest,
+    model: &'a str,
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { request, model } = self;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in &request.body {
+            match key.as_str() {
+                "model" => map.serialize_entry(key, model)?,
+                "stream_options" if request.stream => {
+                    map.serialize_entry(key, &with_usage(value.as_object()))?;
+                }
+                _ => map.serialize_entry(key, value)?,
+            }
+        }
+        if request.stream && !request.body.contains_key("stream_options") {
+            map.serialize_entry("stream_options", &with_usage(None))?;
+        }
+        map.end()
+    }
+}
+
+fn with_usage(options: Option<&Map<String, Value>>) -> Map<String, Value> {
+    let mut options = options.cloned().unwrap_or_default();
+    options.insert("include_usage".to_owned(), Value::Bool(true));
+    options
+}
+
+/// A whole answer.
+pub(crate) fn whole(body: &[u8], redactor: &Redactor) -> Result<Completion, Failure> {
+    let completion = match serde_json::from_slice::<Completion>(body) {
+        Ok(completion) => completion,
+        Err(problem) => {
+            let mut value: Value =
+                serde_json::from_slice(body).map_err(|_| Failure::garbage(format!("not JSON: {problem}")))?;
+            refuse_error(value.get("error"), redactor)?;
+            drop_nulls(&mut value);
+            serde_json::from_value(value)
+                .map_err(|_| Failure::garbage(format!("not an answer: {problem}")))?
+        }
+    };
+    refuse_error(completion.extra.get("error"), redactor)?;
+    if completion.choices.is_empty() {
+        return Err(Failure::garbage("an answer without choices"));
+    }
+    for choice in &completion.choices {
+        refuse_broken(choice.finish_reason.as_deref(), &choice.extra, redactor)?;
+    }
+    Ok(completion)
+}
+
+/// What one event of a stream says.
+pub(crate) enum Said {
+    /// More of the answer.
+    Chunk(Chunk),
+    /// The answer is whole.
+    Done,
+    /// Nothing: some servers keep a connection open with empty events.
+    Nothing,
+}
+
+/// Reads one event.
+pub(crate) fn event(event: &Event, redactor: &Redactor) -> Result<Said, Failure> {
+    let data = event.data.trim();
+    if data == "[DONE]" {
+        return Ok(Said::Done);
+    }
+    if data.is_empty() {
+        return Ok(Said::Nothing);
+    }
+    let chunk = match serde_json::from_str::<Chunk>(data) {
+        Ok(chunk) => chunk,
+        Err(problem) => {
+            let mut value: Value = serde_json::from_str(data)
+                .map_err(|_| Failure::garbage(format!("an event that is not JSON: {problem}")))?;
+            refuse_error(value.get("error"), redactor)?;
+            drop_nulls(&mut value);
+            serde_json::from_value(value)
+                .map_err(|_| Failure::garbage(format!("an event that is no chunk: {problem}")))?
+        }
+    };
+    refuse_error(chunk.extra.get("error"), redactor)?;
+    if event.name == "error" {
+        return Err(Failure::in_band(&Value::Object(chunk.extra), redactor));
+    }
+    for choice in &chunk.choices {
+        refuse_broken(choice.finish_reason.as_deref(), &choice.extra, redactor)?;
+    }
+    Ok(Said::Chunk(chunk))
+}
+
+fn refuse_error(error: Option<&Value>, redactor: &Redactor) -> Result<(), Failure> {
+    match error {
+        None | Some(Value::Null) => Ok(()),
+        Some(error) => Err(Failure::in_band(error, redactor)),
+    }
+}
+
+/// Aggregators say that their own upstream failed by the finish reason `error`, with the error inside the choice.
+fn refuse_broken(
+    finish: Option<&str>,
+    extra: &Map<String, Value>,
+    redactor: &Redactor,
+) -> Result<(), Failure> {
+    if finish != Some("error") {
+        return Ok(());
+    }
+    refuse_error(extra.get("error"), redactor)?;
+    Err(Failure::cut("the finish reason is `error`"))
+}
+
+/// Some servers write null where the format has a number, a text or nothing at all, and times with a fraction.
+fn drop_nulls(value: &mut Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    object.retain(|_, value| !value.is_null());
+    if let Some(created) = object.get_mut("created")
+        && let Some(seconds) = created.as_f64()
+        && !created.is_u64()
+    {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let whole = seconds as u64;
+        *created = whole.into();
+    }
+    if let Some(usage) = object.get_mut("usage").and_then(Value::as_object_mut) {
+        usage.retain(|_, value| !value.is_null());
+    }
+    let choices = object.get_mut("choices").and_then(Value::as_array_mut);
+    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
+        // A null that may stand is the same as a field left out.
+        choice.retain(|key, value| !value.is_null() || key == "logprobs");
+    }
+}
+
+/// Which of the answers in a stream have come to their end.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    seen: u128,
+    finished: u128,
+    expected: u32,
+}
+
+impl Finished {
+    /// Nothing seen of `expected` answers.
+    pub(crate) fn new(expected: u32) -> Self {
+        Self { seen: 0, finished: 0, expected }
+    }
+
+    /// Takes note of a chunk.
+    pub(crate) fn note(&mut self, chunk: &Chunk) {
+        for choice in &chunk.choices {
+            let bit = 1u128.checked_shl(choice.index).unwrap_or(0);
+            self.seen |= bit;
+            if choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty()) {
+                self.finished |= bit;
+            }
+        }
+    }
+
+    /// Anything of an answer has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.seen != 0
+    }
+
+    /// Every answer has come to its end, and all that were asked for have come.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.seen == self.finished && self.finished.count_ones() >= self.expected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body: &str) -> ChatRequest {
+        ChatRequest::from_body(api::parse_object(body.as_bytes()).expect("an object")).expect("a request")
+    }
+
+    fn check_body(came: &str, sent: &str) {
+        let bytes = body(&request(came), "their-model").expect("a body");
+        assert_eq!(std::str::from_utf8(&bytes).expect("text"), sent);
+    }
+
+    #[test]
+    fn a_request_keeps_its_order_and_unknown_fields() {
+        check_body(
+            r#"{"z":[1,{"b":2.5,"a":null}],"model":"auto","messages":[{"role":"user","content":"é"}],"top_k":5}"#,
+            r#"{"z":[1,{"b":2.5,"a":null}],"model":"their-model","messages":[{"role":"user","content":"é"}],"top_k":5}"#,
+        );
+        let messages = r#""messages":[{"role":"user","content":"x"}]"#;
+        check_body(
+            &format!(r#"{{"model":"m","stream":true,{messages}}}"#),
+            &format!(
+                r#"{{"model":"their-model","stream":true,{messages},"stream_options":{{"include_usage":true}}}}"#
+            ),
+        );
+        check_body(
+            &format!(
+                r#"{{"model":"m","stream_options":{{"include_usage":false,"x":1}},"stream":true,{messages}}}"#
+            ),
+            &format!(
+                r#"{{"model":"their-model","stream_options":{{"include_usage":true,"x":1}},"stream":true,{messages}}}"#
+            ),
+        );
+        check_body(
+            &format!(r#"{{"model":"m","stream":true,"stream_options":null,{messages}}}"#),
+            &format!(
+                r#"{{"model":"their-model","stream":true,"stream_options":{{"include_usage":true}},{messages}}}"#
+            ),
+        );
+    }
+
+    fn check_whole(answer: &str, expected: Result<&str, &str>) {
+        let redactor = Redactor::new([], "");
+        match (whole(answer.as_bytes(), &redactor), expected) {
+            (Ok(got), Ok(text)) => {
+                assert_eq!(got.choices[0].message.content.as_deref(), Some(text), "{answer}");
+            }
+            (Err(failure), Err(code)) => assert_eq!(failure.error.code, code, "{answer}"),
+            (got, _) => panic!("{answer}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn a_whole_answer_is_told_from_everything_else() {
+        check_whole(
+            r#"{"id":"1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"error":null}"#,
+            Ok("hi"),
+        );
+        check_whole(
+            r#"{"id":null,"created":1.5e9,"model":null,"choices":[{"index":null,"message":{"content":"hi"},"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":3,"completion_tokens":null}}"#,
+            Ok("hi"),
+        );
+        check_whole(r#"{"error":{"message":"no","code":500}}"#, Err("upstream_failed"));
+        check_whole(r#"{"choices":[],"error":{"message":"no","code":429}}"#, Err("upstream_rate_limited"));
+        check_whole(r#"{"choices":[]}"#, Err("upstream_garbage"));
+        check_whole(r#"{"object":"list","data":[]}"#, Err("upstream_garbage"));
+        check_whole(r#"{"choices":[{"message":{"content":"hi"#, Err("upstream_garbage"));
+        check_whole("<html>", Err("upstream_garbage"));
+        check_whole("", Err("upstream_garbage"));
+        check_whole("[]", Err("upstream_garbage"));
+        check_whole(
+            r#"{"choices":[{"message":{"content":"h"},"finish_reason":"error","error":{"code":503,"message":"x"}}]}"#,
+            Err("upstream_failed"),
+        );
+    }
+
+    fn check_event(name: &str, data: &str, expected: Result<Option<&str>, &str>) {
+        let redactor = Redactor::new([], "");
+        let event = Event { name: name.to_owned(), data: data.to_owned() };
+        match (super::event(&event, &redactor), expected) {
+            (Ok(Said::Done), Ok(None)) => {}
+            (Ok(Said::Chunk(chunk)), Ok(Some(text))) => {
+                assert_eq!(chunk.choices[0].delta.content.as_deref(), Some(text), "{data}");
+            }
+            (Err(failure), Err(code)) => assert_eq!(failure.error.code, code, "{data}"),
+            _ => panic!("{data}: expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_chunk_an_end_or_an_error() {
+        check_event("", "[DONE]", Ok(None));
+        check_event("", " [DONE] ", Ok(None));
+        check_event("", r#"{"choices":[{"delta":{"content":"a"}}],"usage":null}"#, Ok(Some("a")));
+        check_event("", r#"{"id":null,"choices":[{"delta":{"content":"a"},"index":null}]}"#, Ok(Some("a")));
+        check_event("", r#"{"error":{"message":"x"}}"#, Err("upstream_failed"));
+        check_event("", r#"{"error":"x","choices":1}"#, Err("upstream_failed"));
+        check_event("error", r#"{"message":"x","code":429}"#, Err("upstream_rate_limited"));
+        check_event("", r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, Err("upstream_cut"));
+        check_event("", "{", Err("upstream_garbage"));
+        check_event("", "[]", Err("upstream_garbage"));
+        let empty = Event { name: String::new(), data: " ".to_owned() };
+        assert!(matches!(super::event(&empty, &Redactor::new([], "")), Ok(Said::Nothing)));
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_all_that_were_asked_for_ended() {
+        let chunk = |index: u32, finish: Option<&str>| {
+            let mut chunk = Chunk::text("", 0, "", "x");
+            chunk.choices[0].index = index;
+            chunk.choices[0].finish_reason = finish.map(str::to_owned);
+            chunk
+        };
+        let mut finished = Finished::new(2);
+        assert!(!finished.has_begun() && !finished.is_whole());
+        finished.note(&chunk(0, None));
+        finished.note(&chunk(0, Some("stop")));
+        assert!(finished.has_begun() && !finished.is_whole(), "the second answer has not come");
+        finished.note(&chunk(1, Some("")));
+        assert!(!finished.is_whole(), "an empty reason is none");
+        finished.note(&chunk(1, Some("length")));
+        assert!(finished.is_whole());
+        finished.note(&chunk(u32::MAX, None));
+        assert!(finished.is_whole());
+    }
+}

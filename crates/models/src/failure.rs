@@ -1,0 +1,438 @@
+//! What can go wrong in a call, and what follows from it.
+//!
+//! Owns the map from every fault of an upstream to one [`api::Error`], to whether the same upstream is tried again and
+//! to what its breaker learns. Refuses to let a secret or an address into a message for the caller.
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use api::{Error, Fault, Source};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::address::Unresolved;
+use crate::breaker::Outcome;
+use crate::connect::Unconnected;
+use crate::secret::Redactor;
+
+/// A failed attempt.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// For the caller; `retry_safe` says that another target may do better.
+    pub(crate) error: Error,
+    /// The same upstream may do better in a moment.
+    pub(crate) again: bool,
+    /// What it says about the upstream's health.
+    pub(crate) outcome: Outcome,
+}
+
+const MESSAGE_CHARS_MAX: usize = 600;
+const DETAIL_CHARS_MAX: usize = 2_000;
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+impl Failure {
+    /// The upstream broke: tried again, and counted against it.
+    fn broken(code: &'static str, message: &str, detail: impl std::fmt::Display) -> Self {
+        let error = Error::new(Fault::UpstreamFailed, code, message).with_detail(detail).retryable();
+        Self { error, again: true, outcome: Outcome::Bad }
+    }
+
+    /// It ran out of time: not tried again at the same place.
+    fn slow(code: &'static str, message: &str, outcome: Outcome) -> Self {
+        let error = Error::new(Fault::UpstreamTimeout, code, message).retryable();
+        Self { error, again: false, outcome }
+    }
+
+    /// It does not want what it was sent.
+    fn refused(code: &'static str, message: impl Into<String>, detail: String) -> Self {
+        let error = Error::new(Fault::UpstreamRefused, code, message).with_detail(detail);
+        Self { error, again: false, outcome: Outcome::Good }
+    }
+
+    /// Something that is ours to mend.
+    pub(crate) fn internal(detail: impl std::fmt::Display) -> Self {
+        Self { error: Error::internal(detail), again: false, outcome: Outcome::Unknown }
+    }
+
+    /// The answer stopped before its end.
+    pub(crate) fn cut(detail: impl std::fmt::Display) -> Self {
+        let message = "The model's provider broke its answer off. Try again; what has come is not whole.";
+        Self::broken("upstream_cut", message, detail)
+    }
+
+    /// What came is no answer.
+    pub(crate) fn garbage(detail: impl std::fmt::Display) -> Self {
+        let message =
+            "The model's provider sent something that is no answer. Try again or choose another model.";
+        Self::broken("upstream_garbage", message, detail)
+    }
+
+    /// A started stream went silent.
+    pub(crate) fn stalled(silence: Duration) -> Self {
+        let message = "The model's provider stopped in the middle of its answer. Try again; what has come is not whole.";
+        let mut failure = Self::slow("upstream_stalled", message, Outcome::Bad);
+        failure.error.detail = Some(format!("nothing came for {silence:?}"));
+        failure
+    }
+
+    /// No first byte in the time that the operator allows.
+    pub(crate) fn no_first_byte(allowed: Duration) -> Self {
+        let message =
+            "The model's provider did not begin to answer in time. Try again or choose another model.";
+        let mut failure = Self::slow("upstream_timeout", message, Outcome::Bad);
+        failure.error.detail = Some(format!("no event within {allowed:?}"));
+        failure
+    }
+
+    /// The call's own deadline came, `waited` after its attempt began. It counts against the upstream only where that is
+    /// as long as the operator would have waited for a first byte.
+    pub(crate) fn deadline(waited: Duration, first_byte_timeout: Duration) -> Self {
+        let message = "The answer was not there by the deadline. Allow more time or choose a faster model.";
+        let outcome = if waited >= first_byte_timeout { Outcome::Bad } else { Outcome::Unknown };
+        let mut failure = Self::slow("upstream_timeout", message, outcome);
+        failure.error.detail = Some(format!("the deadline came after {waited:?}"));
+        failure
+    }
+
+    /// The breaker is open.
+    pub(crate) fn resting(wait: Duration) -> Self {
+        let message = "The model's provider keeps failing and is left alone for a moment. Try again shortly or choose \
+                       another model.";
+        Self::not_called("upstream_resting", message, wait)
+    }
+
+    /// All places are taken, and all places in the line.
+    pub(crate) fn busy() -> Self {
+        let message = "The gateway has as many calls under way to this model's provider as it may. Try again shortly or \
+                       choose another model.";
+        Self::not_called("upstream_busy", message, Duration::from_secs(1))
+    }
+
+    fn not_called(code: &'static str, message: &str, wait: Duration) -> Self {
+        let error = Error::new(Fault::Unavailable, code, message).with_retry_after(wait).retryable();
+        Self { error, again: false, outcome: Outcome::Unknown }
+    }
+
+    /// The request could not be sent, or its answer's head not be read.
+    pub(crate) fn exchange(error: &hyper_util::client::legacy::Error, redactor: &Redactor) -> Self {
+        let detail = redactor.clean(&chain(error), DETAIL_CHARS_MAX);
+        if error.is_connect() {
+            return Self::unreachable(error, detail);
+        }
+        if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+            return Self::garbage(detail);
+        }
+        Self::cut(detail)
+    }
+
+    fn unreachable(error: &hyper_util::client::legacy::Error, detail: String) -> Self {
+        let message = "The model's provider cannot be reached. Try again or choose another model.";
+        let mut failure = Self::broken("upstream_unreachable", message, detail);
+        if matches!(find::<Unresolved>(error), Some(Unresolved::Refused(_))) {
+            failure.error.code = "upstream_address_refused";
+            failure.again = false;
+        }
+        // A black hole is not tried again: the connection has had its time.
+        failure.again &= !matches!(find::<Unconnected>(error), Some(Unconnected::TooSlow));
+        failure
+    }
+
+    /// The answer's body broke off.
+    pub(crate) fn body(error: &hyper::Error, redactor: &Redactor) -> Self {
+        Self::cut(redactor.clean(&chain(error), DETAIL_CHARS_MAX))
+    }
+
+    /// An answer with a status other than 2xx; `body` is its beginning.
+    pub(crate) fn status(status: StatusCode, headers: &HeaderMap, body: &[u8], redactor: &Redactor) -> Self {
+        let said = Said::from_body(body);
+        let retry_after = retry_after(headers, SystemTime::now());
+        let mut failure = Self::told(status.as_u16(), &said, redactor);
+        failure.error.upstream_status = Some(status.as_u16());
+        failure.error.retry_after = retry_after;
+        failure
+    }
+
+    /// An `error` object inside an answer that began well.
+    pub(crate) fn in_band(error: &Value, redactor: &Redactor) -> Self {
+        let said = Said::from_error(error);
+        let status = said.status();
+        let mut failure = Self::told(status.unwrap_or(500), &said, redactor);
+        failure.error.upstream_status = status;
+        failure
+    }
+
+    fn told(status: u16, said: &Said, redactor: &Redactor) -> Self {
+        let detail = redactor.clean(&format!("{status}: {}", said.raw), DETAIL_CHARS_MAX);
+        let theirs = redactor.clean(&said.message, MESSAGE_CHARS_MAX);
+        let quota = said.is("insufficient_quota");
+        match status {
+            401 | 403 => Self::refused("upstream_key_refused", KEY_REFUSED, detail).elsewhere(),
+            402 => Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere(),
+            429 if quota => Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere(),
+            429 => Self::limited(detail),
+            408 | 409 | 425 | 500..=599 => {
+                let mut failure = Self::broken("upstream_failed", FAILED, detail);
+                failure.again = !matches!(status, 501 | 505);
+                failure
+            }
+            300..=399 => {
+                let mut failure = Self::broken("upstream_redirected", REDIRECTED, detail);
+                failure.again = false;
+                failure
+            }
+            400..=499 => {
+                let message = format!("The model's provider refused the request: {theirs}");
+                let mut failure = Self::refused(said.refusal(), message, detail);
+                failure.error.param =
+                    said.param.as_deref().map(|param| redactor.clean(param, MESSAGE_CHARS_MAX));
+                // A missing model is the operator's mistake, not the request's.
+                if status == 404 { failure.elsewhere() } else { failure }
+            }
+            _ => Self::garbage(detail),
+        }
+    }
+
+    fn limited(detail: String) -> Self {
+        let message = "The model's provider has had too many requests from this gateway. Try again later or choose \
+                       another model.";
+        let mut error = Error::new(Fault::RateLimited, "upstream_rate_limited", message);
+        error = error.with_detail(detail).retryable();
+        error.source = Source::Upstream;
+        Self { error, again: true, outcome: Outcome::Unknown }
+    }
+
+    fn elsewhere(mut self) -> Self {
+        self.error.retry_safe = true;
+        self
+    }
+
+    /// The same, after a part of the answer has been passed on: nothing may try it again.
+    pub(crate) fn midway(mut self) -> Self {
+        self.error.retry_safe = false;
+        self.again = false;
+        self
+    }
+
+    /// The same, with the upstream's name for the request in the log.
+    pub(crate) fn of_request(mut self, id: Option<&str>) -> Self {
+        if let Some(id) = id {
+            let detail = self.error.detail.take().unwrap_or_default();
+            self.error.detail = Some(format!("{detail} [upstream request {id}]"));
+        }
+        self
+    }
+}
+
+const KEY_REFUSED: &str = "The model's provider does not accept this gateway's key. The request is not at fault: the \
+                           gateway's operator must check the key.";
+const QUOTA_SPENT: &str = "The gateway's account with the model's provider is spent. The request is not at fault: the \
+                           gateway's operator must see to the account.";
+const FAILED: &str = "The model's provider failed; `upstream_status` has its own status. Try again or choose another \
+                      model.";
+const REDIRECTED: &str = "The model's provider answered with a redirect, which the gateway does not follow: its operator \
+                          must correct the address.";
+
+/// What an upstream said in an error, in the forms that providers use.
+#[derive(Default)]
+struct Said {
+    message: String,
+    /// `error.code`, `error.type` and `error.status`, as text.
+    names: Vec<String>,
+    number: Option<u64>,
+    param: Option<String>,
+    /// All of it, for the log.
+    raw: String,
+}
+
+impl Said {
+    fn from_body(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => Self::from_error(value.get("error").unwrap_or(&value)),
+            Err(_) => Self {
+                message: "(its answer is not JSON)".to_owned(),
+                raw: String::from_utf8_lossy(body).into_owned(),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn from_error(error: &Value) -> Self {
+        let field = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = error.as_str().map(str::to_owned);
+        let message = text.or_else(|| field("message")).or_else(|| field("detail"));
+        Self {
+            message: message.unwrap_or_else(|| "(it gave no reason)".to_owned()),
+            names: ["code", "type", "status"].into_iter().filter_map(field).collect(),
+            number: ["code", "status", "status_code"]
+                .iter()
+                .find_map(|name| error.get(*name).and_then(Value::as_u64)),
+            param: field("param"),
+            raw: error.to_string(),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own == name)
+    }
+
+    /// The HTTP status that the error stands for.
+    fn status(&self) -> Option<u16> {
+        let number = self.number.and_then(|number| u16::try_from(number).ok());
+        let by_name = || {
+            Some(match () {
+                () if self.is("insufficient_quota") || self.is("rate_limit_exceeded") => 429,
+                () if self.is("rate_limit_error") || self.is("RESOURCE_EXHAUSTED") => 429,
+                () if self.is("authentication_error") || self.is("invalid_api_key") => 401,
+                () if self.is("invalid_request_error") || self.is("BadRequestError") => 400,
+                () if self.refusal() != REFUSED => 400,
+                () => return None,
+            })
+        };
+        number.filter(|status| (300..600).contains(status)).or_else(by_name)
+    }
+
+    /// The code of a refusal: those that a plan acts on keep their own.
+    fn refusal(&self) -> &'static str {
+        if self.is("context_length_exceeded") || self.is("string_above_max_length") {
+            "context_length_exceeded"
+        } else if self.is("content_filter") || self.is("content_policy_violation") {
+            "content_filter"
+        } else {
+            REFUSED
+        }
+    }
+}
+
+const REFUSED: &str = "upstream_refused";
+
+/// `retry-after-ms`, or `retry-after` as seconds or as a date; at most a day.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let milliseconds = text("retry-after-ms").and_then(number).map(|number| number / 1000.0);
+    let wait = match (milliseconds, text("retry-after")) {
+        (Some(seconds), _) => Duration::try_from_secs_f64(seconds).ok()?,
+        (None, Some(value)) => match number(value) {
+            Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+            None => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or(Duration::ZERO),
+        },
+        (None, None) => return None,
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// An error and all its causes in one line.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a string does not fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The first cause of type `E`.
+fn find<E: StdError + 'static>(error: &dyn StdError) -> Option<&E> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_retry_after(headers: &[(&'static str, &'static str)], expected: Option<u64>) {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        let map: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect();
+        let expected = expected.map(Duration::from_millis);
+        assert_eq!(retry_after(&map, now), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn retry_after_is_read_in_all_its_forms() {
+        check_retry_after(&[], None);
+        check_retry_after(&[("retry-after", "3")], Some(3_000));
+        check_retry_after(&[("retry-after", "1.5")], Some(1_500));
+        check_retry_after(&[("retry-after", "9"), ("retry-after-ms", "250")], Some(250));
+        check_retry_after(&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10_000));
+        check_retry_after(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0));
+        check_retry_after(&[("retry-after", "99999999999999999999999999")], None);
+        check_retry_after(&[("retry-after", "99999999")], Some(86_400_000));
+        for value in ["", "-1", "soon", "NaN", "inf"] {
+            check_retry_after(&[("retry-after", value)], None);
+        }
+    }
+
+    /// fault's status, code, tried again here, safe elsewhere, what the breaker learns
+    type Expected = (u16, &'static str, bool, bool, Outcome);
+
+    fn check_status(status: u16, body: &str, expected: Expected) {
+        let redactor = Redactor::new([crate::Secret::new("sk-secret-0123456789")], "host.example");
+        let status = StatusCode::from_u16(status).expect("a status");
+        let failure = Failure::status(status, &HeaderMap::new(), body.as_bytes(), &redactor);
+        let error = failure.error;
+        let got = (error.fault.status(), error.code, failure.again, error.retry_safe, failure.outcome);
+        assert_eq!(got, expected, "{status} {body}");
+        assert_eq!(error.upstream_status, Some(status.as_u16()));
+        let shown = format!("{} {:?}", error.message, error.detail);
+        assert!(!shown.contains("0123456789") && !shown.contains("host.example"), "{shown}");
+    }
+
+    #[test]
+    fn each_status_has_its_meaning() {
+        use Outcome::{Bad, Good, Unknown};
+        let leak = r#"{"error":{"message":"no sk-secret-0123456789 at host.example"}}"#;
+        check_status(400, leak, (424, "upstream_refused", false, false, Good));
+        check_status(401, leak, (424, "upstream_key_refused", false, true, Good));
+        check_status(403, leak, (424, "upstream_key_refused", false, true, Good));
+        check_status(402, "", (424, "upstream_quota_spent", false, true, Good));
+        check_status(404, leak, (424, "upstream_refused", false, true, Good));
+        check_status(422, "{}", (424, "upstream_refused", false, false, Good));
+        check_status(418, "\u{1}", (424, "upstream_refused", false, false, Good));
+        check_status(408, leak, (502, "upstream_failed", true, true, Bad));
+        check_status(409, leak, (502, "upstream_failed", true, true, Bad));
+        check_status(429, leak, (429, "upstream_rate_limited", true, true, Unknown));
+        let spent = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
+        check_status(429, spent, (424, "upstream_quota_spent", false, true, Good));
+        for status in [500, 502, 503, 504, 529] {
+            check_status(status, leak, (502, "upstream_failed", true, true, Bad));
+        }
+        check_status(501, leak, (502, "upstream_failed", false, true, Bad));
+        check_status(302, "", (502, "upstream_redirected", false, true, Bad));
+        let long = r#"{"error":{"message":"too long","code":"context_length_exceeded","param":"messages"}}"#;
+        check_status(400, long, (424, "context_length_exceeded", false, false, Good));
+        let filtered = r#"{"error":{"message":"no","code":"content_filter"}}"#;
+        check_status(400, filtered, (424, "content_filter", false, false, Good));
+    }
+
+    #[test]
+    fn an_error_inside_an_answer_is_read_like_a_status() {
+        let redactor = Redactor::new([], "");
+        for (error, code, status) in [
+            (r#"{"message":"x","code":502}"#, "upstream_failed", Some(502)),
+            (r#"{"message":"x","type":"server_error"}"#, "upstream_failed", None),
+            (r#"{"message":"x","code":429}"#, "upstream_rate_limited", Some(429)),
+            (r#"{"message":"x","type":"rate_limit_error"}"#, "upstream_rate_limited", Some(429)),
+            (r#"{"message":"x","type":"invalid_request_error"}"#, "upstream_refused", Some(400)),
+            (r#"{"message":"x","code":"context_length_exceeded"}"#, "context_length_exceeded", Some(400)),
+            (r#""just text""#, "upstream_failed", None),
+            (r#"{"code":99999999999}"#, "upstream_failed", None),
+        ] {
+            let value: Value = serde_json::from_str(error).expect("JSON");
+            let failure = Failure::in_band(&value, &redactor);
+            assert_eq!((failure.error.code, failure.error.upstream_status), (code, status), "{error}");
+        }
+    }
+}
