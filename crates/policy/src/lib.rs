@@ -2,4 +2,13 @@
 //!
 //! Pure: no clock, no network, no disk. Files come as text and environment look-ups as a function.
 
+mod catalogue;
+mod expression;
+mod facts;
 pub mod file;
+
+pub use catalogue::{
+    ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Secret,
+    Supports, TASK_PREFIX,
+};
+pub use facts::{Conditions, Facts, Latency};

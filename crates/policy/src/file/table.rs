@@ -131,7 +131,7 @@ impl Item<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// It is written in the file, or the variable is set and not empty.
-    Set(String),
+    Value(String),
     /// The file names this variable, which is not set.
     Unset(String),
 }
@@ -276,13 +276,13 @@ impl<'d> Field<'d> {
     /// A text, or `env:NAME` for the value of the environment variable `NAME`.
     pub fn setting(&self, env: &Env<'_>) -> Option<Setting> {
         let text = self.text()?;
-        let Some(name) = text.strip_prefix("env:") else { return Some(Setting::Set(text.to_owned())) };
+        let Some(name) = text.strip_prefix("env:") else { return Some(Setting::Value(text.to_owned())) };
         let proper = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(proper) {
             return self.refuse("`env:` must be followed by the name of an environment variable: env:NAME");
         }
         let value = env(name).filter(|value| !value.trim().is_empty());
-        Some(value.map_or_else(|| Setting::Unset(name.to_owned()), Setting::Set))
+        Some(value.map_or_else(|| Setting::Unset(name.to_owned()), Setting::Value))
     }
 
     fn item(&self, place: usize, item: &'d Spanned<DeValue<'d>>) -> Field<'d> {

@@ -87,9 +87,9 @@ fn values_come_as_they_are_meant() {
     assert_eq!(root.optional("wait_ms").duration_ms(0..=2000), Some(Duration::from_millis(1500)));
     assert_eq!(root.optional("hex").integer(0..=99), Some(31));
     let set = |name: &str| (name == "KEY").then(|| "secret".to_owned());
-    assert_eq!(root.optional("key").setting(&set), Some(Setting::Set("secret".into())));
+    assert_eq!(root.optional("key").setting(&set), Some(Setting::Value("secret".into())));
     assert_eq!(root.optional("key").setting(&|_| Some(String::new())), Some(Setting::Unset("KEY".into())));
-    assert_eq!(root.optional("plain").setting(&|_| None), Some(Setting::Set("p".into())));
+    assert_eq!(root.optional("plain").setting(&|_| None), Some(Setting::Value("p".into())));
     let names = root.optional("names").table().unwrap();
     let order: Vec<&str> = names.entries().iter().map(|entry| entry.name).collect();
     assert_eq!(order, ["b", "a"]);

@@ -1,0 +1,265 @@
+//! Who can answer, at what price: the providers, models and aliases of `models.toml`, checked.
+//!
+//! Owns what a model costs, how much it takes in, what it can do and the operator's prior of how well and how fast it
+//! answers. Refuses to call anybody, and to show a secret.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Kind, Prices, Track};
+
+use crate::file::{Env, Mistakes};
+
+/// The reader that quotes the best sentences of the passages: always there, never listed.
+pub const EXTRACTIVE: &str = "extractive";
+/// Stands in a target list for the trained task that the request belongs to.
+pub const ANY_TASK: &str = "task";
+/// What the names of trained tasks begin with.
+pub const TASK_PREFIX: &str = "task/";
+
+/// A value that must not be shown: a key, a header's value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Keeps `text` out of every debug print.
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text.trim()))
+    }
+
+    /// The text itself, for whoever sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Which version of HTTP a provider is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What both sides prefer.
+    Auto,
+    /// HTTP/1.1 only.
+    One,
+    /// HTTP/2 only.
+    Two,
+}
+
+/// A server that speaks OpenAI's dialect. A limit that is `None` is left to the caller's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// Scheme, host and the path before `/chat/completions`; `None` while the variable that holds it is unset.
+    pub base_url: Option<String>,
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Sent with every request.
+    pub headers: Vec<(String, Secret)>,
+    /// Loopback and private addresses, and plain `http://`, are allowed.
+    pub allow_private_addresses: bool,
+    /// PEM certificates to trust besides the system's: a path as the operator wrote it.
+    pub ca_file: Option<String>,
+    /// The version of HTTP.
+    pub http_version: HttpVersion,
+    /// For name look-up, TCP and TLS together.
+    pub connect_timeout: Option<Duration>,
+    /// To the first event of a stream.
+    pub first_byte_timeout: Option<Duration>,
+    /// Silence inside a stream.
+    pub idle_timeout: Option<Duration>,
+    /// Answers under way at once.
+    pub concurrency_max: Option<u32>,
+    /// Retries of one call.
+    pub retries_max: Option<u32>,
+    /// What to set before it can be used: `set OPENAI_API_KEY`.
+    pub missing: Option<String>,
+}
+
+/// How a model is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelKind {
+    /// Through a provider.
+    OpenAi {
+        /// The provider.
+        provider: Arc<Provider>,
+        /// The provider's name for the model.
+        id: String,
+    },
+    /// A GGUF file in this process.
+    Llama {
+        /// The file, as the operator wrote it.
+        path: String,
+        /// Answers computed at once.
+        contexts: usize,
+        /// Requests that may wait for a context.
+        queue_max: usize,
+    },
+    /// A classifier trained for one task.
+    Task,
+    /// The built-in reader that quotes sentences.
+    Extractive,
+}
+
+/// What a model can do besides plain text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Supports {
+    /// Calling tools.
+    pub tools: bool,
+    /// Seeing images.
+    pub images: bool,
+    /// Hearing sounds and reading files.
+    pub audio: bool,
+    /// Answering in JSON where `response_format` asks for it.
+    pub json: bool,
+    /// Log-probabilities.
+    pub logprobs: bool,
+}
+
+/// The operator's priors of how good an answer is, as probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Priors {
+    /// By the kind's place in [`Kind::ALL`].
+    by_kind: [f32; Kind::ALL.len()],
+    /// For an answer that rests on retrieved passages, where it differs.
+    grounded: Option<f32>,
+}
+
+impl Priors {
+    /// The same prior for every kind.
+    pub fn flat(quality: f32) -> Self {
+        Self { by_kind: [quality; Kind::ALL.len()], grounded: None }
+    }
+
+    /// The prior for a request of this kind.
+    pub fn of(&self, kind: Kind, grounded: bool) -> f32 {
+        let plain = self.by_kind[kind as usize];
+        if grounded { self.grounded.unwrap_or(plain) } else { plain }
+    }
+}
+
+/// The operator's priors of how long an answer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatencyPrior {
+    /// To the first token of a short prompt.
+    pub first_token: Duration,
+    /// Each token of the answer.
+    pub per_token: Duration,
+    /// Each token of the prompt, before the first token of the answer.
+    pub prompt_token: Duration,
+}
+
+/// A model that can answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub kind: ModelKind,
+    /// On this host, or behind an API. Never [`Track::Retrieval`].
+    pub track: Track,
+    /// What it charges.
+    pub prices: Prices,
+    /// Tokens of prompt and answer together.
+    pub context_tokens: u64,
+    /// Tokens of the longest answer.
+    pub output_tokens_max: u64,
+    /// What it can do besides plain text.
+    pub supports: Supports,
+    /// How good its answers are, before anything is known.
+    pub quality: Priors,
+    /// How fast its answers come, before anything is observed.
+    pub latency: LatencyPrior,
+}
+
+impl Model {
+    /// What the operator has to set before this model can be called, `None` where nothing is missing.
+    pub fn missing(&self) -> Option<&str> {
+        match &self.kind {
+            ModelKind::OpenAi { provider, .. } => provider.missing.as_deref(),
+            ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => None,
+        }
+    }
+
+    /// The provider's name, or how it runs on this host: what `x-pointsman-provider` shows.
+    pub fn provider(&self) -> &str {
+        match &self.kind {
+            ModelKind::OpenAi { provider, .. } => &provider.name,
+            ModelKind::Llama { .. } => "llama",
+            ModelKind::Task => ANY_TASK,
+            ModelKind::Extractive => EXTRACTIVE,
+        }
+    }
+
+    /// This model under the name of a trained task.
+    pub(crate) fn as_task(&self, name: &str) -> Self {
+        Self { name: Arc::from(format!("{TASK_PREFIX}{name}")), ..self.clone() }
+    }
+}
+
+/// Everybody who can answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    providers: Vec<Arc<Provider>>,
+    models: Vec<Arc<Model>>,
+    aliases: BTreeMap<String, Arc<Model>>,
+    task: Arc<Model>,
+    extractive: Arc<Model>,
+}
+
+impl Catalogue {
+    /// Reads a `models.toml`; `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// Every mistake of the file. An unset variable is none: its models are there, and say what to set.
+    pub fn parse(file: &str, text: &str, env: &Env<'_>) -> Result<Self, Mistakes> {
+        read::catalogue(file, text, env)
+    }
+
+    /// The providers, in the file's order.
+    pub fn providers(&self) -> &[Arc<Provider>] {
+        &self.providers
+    }
+
+    /// The models of the file, in its order: without the built-in ones.
+    pub fn models(&self) -> &[Arc<Model>] {
+        &self.models
+    }
+
+    /// The other names of models.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &Model)> {
+        self.aliases.iter().map(|(name, model)| (name.as_str(), &**model))
+    }
+
+    /// The model of this name or alias. [`EXTRACTIVE`] names the built-in reader, and every name that begins with
+    /// [`TASK_PREFIX`] gives what all tasks have in common: their own names and certificates are not known here.
+    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
+        match name {
+            EXTRACTIVE => Some(&self.extractive),
+            _ if name.starts_with(TASK_PREFIX) => Some(&self.task),
+            _ => self.models.iter().find(|model| &*model.name == name).or_else(|| self.aliases.get(name)),
+        }
+    }
+
+    /// What all trained tasks have in common.
+    pub(crate) fn task(&self) -> &Arc<Model> {
+        &self.task
+    }
+
+    /// Every name that a request may give for a model of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.models.iter().map(|model| &*model.name).chain(self.aliases.keys().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests;
