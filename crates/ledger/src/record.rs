@@ -1,7 +1,5 @@
 //! One line of the book: what an exchange was, who answered, what it cost. Refuses text of requests and answers.
 
-use std::collections::BTreeMap;
-
 use api::{Money, Track, Usage, UsageBasis};
 use serde::{Deserialize, Serialize};
 
@@ -103,9 +101,9 @@ pub struct Record {
     /// The request was not allowed to leave the host.
     #[serde(default)]
     pub private: bool,
-    /// The caller's own tags.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    /// The caller's own words for reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl Record {
@@ -139,7 +137,7 @@ mod tests {
             cache: Cached::Hit,
             error_code: Some("x".to_owned()),
             first_token_ms: Some(0.1),
-            tags: BTreeMap::from([("team".to_owned(), "a".to_owned())]),
+            tags: vec!["team-a".to_owned()],
             ..Record::default()
         };
         let text = serde_json::to_string(&record).unwrap();
