@@ -5,7 +5,7 @@
 
 mod check;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cel::common::types::CelBool;
 use cel::{Context, Env, Program, Value};
@@ -63,8 +63,10 @@ impl Expression {
 }
 
 /// What evaluates expressions against one request.
-pub(crate) fn context<'v>(env: &Arc<Env>, view: &'v View<'v>) -> Context<'v, 'v> {
-    let mut context = Context::with_env(Arc::clone(env));
+pub(crate) fn context<'v>(view: &'v View<'v>) -> Context<'v, 'v> {
+    /// The functions of the language; building them takes longer than asking ten questions.
+    static FUNCTIONS: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+    let mut context = Context::with_env(Arc::clone(&FUNCTIONS));
     context.set_variable_resolver(view);
     context
 }

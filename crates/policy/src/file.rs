@@ -119,6 +119,18 @@ impl<'t> Document<'t> {
         if mistakes.is_empty() { Ok(()) } else { Err(Mistakes::ordered(mistakes.clone())) }
     }
 
+    /// Ends the reading of a file without which nothing can be made of it.
+    ///
+    /// # Errors
+    /// Every mistake noted so far; that the file is not complete, where `value` is absent without one.
+    pub fn accept<T>(&self, value: Option<T>) -> Result<T, Mistakes> {
+        self.check()?;
+        value.ok_or_else(|| {
+            let message = "this file is not complete".to_owned();
+            Mistakes(vec![Mistake { file: self.label.clone(), line: 1, key: String::new(), message }])
+        })
+    }
+
     /// Notes a mistake.
     fn note(&self, line: usize, key: String, message: String) {
         self.mistakes.borrow_mut().push(Mistake { file: self.label.clone(), line, key, message });
@@ -146,6 +158,9 @@ pub fn nearest<'n>(wrong: &str, allowed: impl IntoIterator<Item = &'n str>) -> O
 pub fn allowed<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
     let hint = nearest(wrong, names.clone()).map(|name| format!("; did you mean `{name}`?"));
     let list: Vec<&str> = names.into_iter().collect();
+    if list.is_empty() {
+        return "; there is none yet".to_owned();
+    }
     format!("{}; allowed: {}", hint.unwrap_or_default(), list.join(", "))
 }
 

@@ -3,12 +3,19 @@
 //! Pure: no clock, no network, no disk. Files come as text and environment look-ups as a function.
 
 mod catalogue;
+mod decide;
+mod estimate;
 mod expression;
 mod facts;
 pub mod file;
+mod flow;
+mod policies;
+mod policy;
 
 pub use catalogue::{
     ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Secret,
     Supports, TASK_PREFIX,
 };
 pub use facts::{Conditions, Facts, Latency};
+pub use policies::{AUTO, Policies, Route};
+pub use policy::{Policy, Yields};

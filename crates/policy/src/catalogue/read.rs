@@ -191,16 +191,20 @@ fn model(name: &str, table: &Table<'_>, providers: &[Arc<Provider>]) -> Option<M
         KindName::OpenAi => (openai(name, table, providers, track), &["tools", "json"][..], LATENCY_API),
         KindName::Llama => (llama(table), &["logprobs"][..], LATENCY_LLAMA),
     };
+    let prices = prices(table, track);
+    let supports = self::supports(table, supports);
+    let quality = priors(&table.required("quality")).unwrap_or_else(|| Priors::flat(0.0));
+    let latency = latency_prior(table, latency);
     Some(Model {
         name: Arc::from(name),
         kind: kind?,
         track,
-        prices: prices(table, track),
+        prices,
         context_tokens,
         output_tokens_max: output.unwrap_or(context_tokens).min(context_tokens),
-        supports: self::supports(table, supports),
-        quality: priors(&table.required("quality")).unwrap_or_else(|| Priors::flat(0.0)),
-        latency: latency_prior(table, latency),
+        supports,
+        quality,
+        latency,
     })
 }
 

@@ -1,7 +1,5 @@
 //! What the check lets through and what it says otherwise; what expressions answer.
 
-use std::sync::Arc;
-
 use api::{Contract, Kind, Signals, TaskMatch, Tenant};
 
 use super::*;
@@ -100,8 +98,7 @@ fn answers_follow_the_request() {
         ..Signals::default()
     };
     let view = View { facts: &facts, signals: &signals, index_ready: true };
-    let env = Arc::new(Env::stdlib());
-    let context = context(&env, &view);
+    let context = context(&view);
     for (source, expected) in [
         ("reasoning >= 0.7", Ok(true)),
         ("reasoning > 0.7", Ok(false)),

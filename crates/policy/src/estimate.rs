@@ -1,0 +1,183 @@
+//! What a target would give for a request, and what keeps it from being asked at all.
+//!
+//! Owns the arithmetic of quality, cost and latency. Refuses to weigh them against each other: that is `decide`'s.
+
+use std::time::Duration;
+
+use api::{Contract, Estimate, Signals, Track, Usage};
+
+use crate::catalogue::{Model, ModelKind, TASK_PREFIX};
+use crate::facts::{Conditions, Facts};
+use crate::policy::Retrieval;
+
+/// Everything that an estimate is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) signals: &'a Signals,
+    pub(crate) conditions: &'a Conditions<'a>,
+    /// The plan reads passages.
+    pub(crate) retrieval: Option<Retrieval>,
+    /// Why the request may not leave this host, where it may not.
+    pub(crate) private: Option<&'static str>,
+    pub(crate) task_in_distribution_min: f32,
+}
+
+/// Why a target cannot be asked, whatever the budgets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The request may not leave this host.
+    Private(&'static str),
+    /// The request needs what the target cannot do.
+    Need(String),
+    /// The target is not there now; the text says what to set or to wait for.
+    Unavailable(String),
+    /// The tenant cannot pay the worst case.
+    Funds(String),
+}
+
+impl Obstacle {
+    /// The reason in a few words.
+    pub(crate) fn told(&self) -> &str {
+        match self {
+            Self::Private(reason) => reason,
+            Self::Need(reason) | Self::Unavailable(reason) | Self::Funds(reason) => reason,
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Tokens of the prompt, passages included.
+    fn prompt_tokens(&self) -> u64 {
+        let passages = self
+            .retrieval
+            .map_or(0, |retrieval| retrieval.passage_tokens.saturating_mul(retrieval.passages_max as u64));
+        self.signals.tokens_in.saturating_add(passages)
+    }
+
+    /// Tokens expected in one answer.
+    fn answer_tokens(&self, model: &Model) -> u64 {
+        let wanted =
+            self.facts.max_tokens.map_or(self.signals.tokens_out, |max| max.min(self.signals.tokens_out));
+        wanted.min(model.output_tokens_max)
+    }
+
+    /// The longest that one answer can be: the request's limit, the model's, and what its context leaves.
+    fn answer_tokens_max(&self, model: &Model) -> u64 {
+        let room = model.context_tokens.saturating_sub(self.prompt_tokens()).min(model.output_tokens_max);
+        self.facts.max_tokens.map_or(room, |max| max.min(room))
+    }
+
+    /// What `model` is expected to give.
+    pub(crate) fn estimate(&self, model: &Model) -> Estimate {
+        let prompt = self.prompt_tokens();
+        let answers = u64::from(self.facts.n.max(1));
+        let expected = self.answer_tokens(model);
+        let longest = self.answer_tokens_max(model).max(expected);
+        let cost = model.prices.cost(&Usage::exact(prompt, expected.saturating_mul(answers)));
+        let cost_max = model.prices.cost(&Usage::exact(prompt, longest.saturating_mul(answers)));
+        let (first_token, whole) = self.latency(model, prompt, expected);
+        Estimate { quality: self.quality(model), cost, cost_max: cost_max.max(cost), first_token, whole }
+    }
+
+    /// The probability that the answer is good enough: by outcomes where there are any, else by the operator's prior.
+    /// A trained task is trusted only as far as the request is like its training data.
+    fn quality(&self, model: &Model) -> f32 {
+        let known = (self.conditions.quality)(&model.name).filter(|quality| quality.is_finite());
+        let prior = || model.quality.of(self.signals.kind, self.retrieval.is_some());
+        let quality = known.unwrap_or_else(prior).clamp(0.0, 1.0);
+        match (&model.kind, self.matching_task(model)) {
+            (ModelKind::Task, Some(in_distribution)) => quality * in_distribution.clamp(0.0, 1.0),
+            _ => quality,
+        }
+    }
+
+    /// Time to the first token and to the whole answer. What was observed takes the prior's place, but a long prompt
+    /// is never thought to be read faster than the prior says: observations are of prompts of every length.
+    fn latency(&self, model: &Model, prompt: u64, answer: u64) -> (Duration, Duration) {
+        let prior = model.latency;
+        let observed = (self.conditions.observed)(&model.name);
+        let reading = times(prior.prompt_token, prompt);
+        let search = self.retrieval.map_or(Duration::ZERO, |retrieval| retrieval.search);
+        let first = match observed {
+            Some(observed) => observed.first_token.max(reading),
+            None => prior.first_token.saturating_add(reading).saturating_add(search),
+        };
+        let per_token = observed.map_or(prior.per_token, |observed| observed.per_token);
+        (first, first.saturating_add(times(per_token, answer)))
+    }
+
+    /// How much the request is like the training data of `model`, where `model` is the task that it belongs to.
+    fn matching_task(&self, model: &Model) -> Option<f32> {
+        let name = model.name.strip_prefix(TASK_PREFIX)?;
+        let task = self.signals.task.as_ref().filter(|task| task.name == name)?;
+        Some(if task.in_distribution.is_finite() { task.in_distribution } else { 0.0 })
+    }
+
+    /// What keeps `model` from being asked; `named` where the request names it, so that it is asked even for what is
+    /// unlike its training data.
+    pub(crate) fn obstacle(&self, model: &Model, estimate: &Estimate, named: bool) -> Option<Obstacle> {
+        if let Some(reason) = self.private.filter(|_| model.track == Track::External) {
+            return Some(Obstacle::Private(reason));
+        }
+        if let Some(need) = self.unmet_need(model, named) {
+            return Some(Obstacle::Need(need));
+        }
+        if self.retrieval.is_some() && !self.conditions.index_ready {
+            return Some(Obstacle::Unavailable("there is no index yet: run `pointsman index build`".into()));
+        }
+        if let Some(missing) = model.missing() {
+            return Some(Obstacle::Unavailable(missing.to_owned()));
+        }
+        if let Err(reason) = (self.conditions.available)(&model.name) {
+            return Some(Obstacle::Unavailable(reason));
+        }
+        let short = self.conditions.funds_remaining.filter(|funds| estimate.cost_max > *funds);
+        short.map(|funds| {
+            let worst = estimate.cost_max;
+            Obstacle::Funds(format!("may cost {worst} USD, more than the {funds} USD left in the budget"))
+        })
+    }
+
+    fn unmet_need(&self, model: &Model, named: bool) -> Option<String> {
+        let (facts, supports) = (self.facts, model.supports);
+        let json = matches!(facts.contract, Contract::JsonObject | Contract::JsonSchema(_));
+        let needs = [
+            (facts.tools && !supports.tools, "cannot call tools"),
+            (facts.images && !supports.images, "cannot see images"),
+            (facts.audio && !supports.audio, "cannot take sounds or files"),
+            (facts.logprobs && !supports.logprobs, "gives no log-probabilities"),
+            (json && !supports.json, "does not answer in JSON"),
+        ];
+        if let Some((_, need)) = needs.iter().find(|(unmet, _)| *unmet) {
+            return Some((*need).to_owned());
+        }
+        let tokens = self.prompt_tokens().saturating_add(self.answer_tokens(model));
+        if tokens > model.context_tokens {
+            return Some(format!("takes {} tokens in all, and this needs {tokens}", model.context_tokens));
+        }
+        match model.kind {
+            ModelKind::Extractive if self.retrieval.is_none() => {
+                Some("reads passages, and there are none".into())
+            }
+            ModelKind::Task if !named => self.unlike_task(model),
+            _ => None,
+        }
+    }
+
+    fn unlike_task(&self, model: &Model) -> Option<String> {
+        let Some(like) = self.matching_task(model) else {
+            return Some("the request belongs to no trained task of this name".into());
+        };
+        let least = self.task_in_distribution_min;
+        let unlike =
+            format!("the request is unlike its training data ({like:.2}, at least {least:.2} is needed)");
+        (like < least).then_some(unlike)
+    }
+}
+
+/// `unit` so many times, at most 30 years.
+#[expect(clippy::cast_precision_loss, reason = "nobody needs the last digit of a guessed latency")]
+fn times(unit: Duration, count: u64) -> Duration {
+    Duration::from_secs_f64((unit.as_secs_f64() * count as f64).min(1e9))
+}

@@ -1,0 +1,89 @@
+//! The ordered questions of a policy: from one to the next by yes and no, until a track is reached.
+//!
+//! Owns the order. Refuses ways back and questions that nothing leads to: both are found when the file is read.
+
+use api::{Step, Track};
+use cel::Context;
+
+use crate::expression::{Expression, Threshold};
+use crate::facts::{Name, View};
+
+/// Where an answer leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// To the end.
+    Track(Track),
+    /// To a later question, by its place.
+    Question(usize),
+}
+
+/// A question of the operator's.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) id: String,
+    pub(crate) ask: String,
+    pub(crate) when: Expression,
+    pub(crate) yes: Turn,
+    pub(crate) no: Turn,
+    /// With yes, the retrieved passages are declared to be right against what the model remembers.
+    pub(crate) authoritative: bool,
+}
+
+/// The questions, or the one track of a policy that asks nothing.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) start: Turn,
+    pub(crate) questions: Vec<Question>,
+}
+
+/// Where a request ended up, and how.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    pub(crate) track: Track,
+    pub(crate) authoritative: bool,
+    /// The id of the question that decided.
+    pub(crate) reason: Option<usize>,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Flow {
+    /// Every name that a question reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = Name> {
+        self.questions.iter().flat_map(|question| question.when.reads().iter().copied())
+    }
+
+    /// Every number that a question compares a signal with.
+    pub(crate) fn thresholds(&self) -> impl Iterator<Item = Threshold> {
+        self.questions.iter().flat_map(|question| question.when.thresholds().iter().copied())
+    }
+
+    /// Asks the questions. Every turn leads onwards, so there are at most as many steps as questions.
+    pub(crate) fn walk(&self, view: &View<'_>, context: &Context<'_, '_>) -> Walk {
+        let mut turn = self.start;
+        let mut walk = Walk { track: Track::External, authoritative: false, reason: None, steps: Vec::new() };
+        while let Turn::Question(place) = turn {
+            let Some(question) = self.questions.get(place) else { break };
+            let yes = question.ask(view, context, &mut walk.steps);
+            walk.reason = Some(place);
+            walk.authoritative = yes && question.authoritative;
+            turn = if yes { question.yes } else { question.no };
+        }
+        if let Turn::Track(track) = turn {
+            walk.track = track;
+        }
+        walk
+    }
+}
+
+impl Question {
+    /// A condition that fails on a request counts as not met; the step says that it failed.
+    fn ask(&self, view: &View<'_>, context: &Context<'_, '_>, steps: &mut Vec<Step>) -> bool {
+        let mut read: Vec<String> = self.when.reads().iter().map(|name| view.shown(*name)).collect();
+        let yes = self.when.holds(context).unwrap_or_else(|failure| {
+            read.push(format!("failed: {failure}"));
+            false
+        });
+        steps.push(Step { id: self.id.clone(), ask: self.ask.clone(), yes, read });
+        yes
+    }
+}

@@ -1,0 +1,138 @@
+//! One policy: what the operator allows, prefers and asks for, checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{CacheUse, Money, Signal, SignalSet, Track};
+
+use crate::catalogue::{Model, ModelKind};
+use crate::facts::Name;
+use crate::flow::Flow;
+
+/// What gives way when no target is over the quality floor and inside both budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Yields {
+    /// The cost budget: the cheapest of the others is taken.
+    Cost,
+    /// The latency budget: the fastest of the others is taken.
+    Latency,
+    /// The quality floor: the best inside the budgets is taken.
+    Quality,
+    /// Nothing: the request is refused.
+    Refuse,
+}
+
+/// What happens when no target of a track can take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// Another track does its best, and the answer says so.
+    Track(Track),
+    /// The request is refused, saying what to set.
+    Refuse,
+}
+
+/// One value for each track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PerTrack<T>(pub(crate) [T; Track::ALL.len()]);
+
+impl<T> PerTrack<T> {
+    pub(crate) fn of(&self, track: Track) -> &T {
+        &self.0[track as usize]
+    }
+}
+
+/// How answers are grounded on the retrieval track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Retrieval {
+    pub(crate) passages_max: usize,
+    pub(crate) coverage_min: f32,
+    /// What one passage adds to the prompt.
+    pub(crate) passage_tokens: u64,
+    pub(crate) search: Duration,
+}
+
+/// What keeps a request on this host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Privacy {
+    /// Every request is private.
+    pub(crate) always: bool,
+    /// From this probability of private data on.
+    pub(crate) private_data: Option<f32>,
+    /// The probability counts for requests that name their model, too.
+    pub(crate) named_models: bool,
+}
+
+/// The numbers and switches of a policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) quality_floor: f32,
+    pub(crate) latency_budget: Option<Duration>,
+    pub(crate) cost_budget: Option<Money>,
+    pub(crate) on_budget_miss: Yields,
+    pub(crate) deadline: Duration,
+    pub(crate) attempts_max: usize,
+    pub(crate) cache: CacheUse,
+    pub(crate) privacy: Privacy,
+    pub(crate) retrieval: Retrieval,
+    pub(crate) task_in_distribution_min: f32,
+}
+
+/// A policy that has passed every check.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) name: Arc<str>,
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) rules: Rules,
+    pub(crate) targets: PerTrack<Vec<Arc<Model>>>,
+    pub(crate) escalate: PerTrack<Vec<Track>>,
+    pub(crate) when_unavailable: PerTrack<Otherwise>,
+    pub(crate) reference: Option<Arc<Model>>,
+}
+
+impl Policy {
+    /// The operator's name for it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The model whose price tells what was saved.
+    pub fn reference_model(&self) -> Option<&Arc<Model>> {
+        self.reference.as_ref()
+    }
+
+    /// The targets of a track, in the operator's order. [`crate::ANY_TASK`] stands for the request's own task.
+    pub fn targets(&self, track: Track) -> &[Arc<Model>] {
+        self.targets.of(track)
+    }
+
+    /// The signals that a decision under this policy rests on: those of its questions, of its privacy rule and of its
+    /// estimates.
+    pub fn reads(&self) -> SignalSet {
+        let asked = self.flow.reads().filter_map(|name| match name {
+            Name::Signal(signal) => Some(signal),
+            Name::Fact(_) => None,
+        });
+        let mut reads: SignalSet = asked.collect();
+        reads = reads.union(ESTIMATES).with(Signal::Kind);
+        if self.rules.privacy.private_data.is_some() {
+            reads = reads.with(Signal::PrivateData);
+        }
+        let asks_tasks = self.targets.0.iter().flatten().any(|model| model.kind == ModelKind::Task);
+        if asks_tasks {
+            reads = reads.with(Signal::Task).with(Signal::TaskInDistribution);
+        }
+        reads
+    }
+
+    /// The signals that a request needs which names its model: only those of the privacy rule and of the estimates.
+    pub fn reads_named(&self) -> SignalSet {
+        let privacy = self.rules.privacy;
+        if privacy.named_models && privacy.private_data.is_some() {
+            return ESTIMATES.with(Signal::PrivateData);
+        }
+        ESTIMATES
+    }
+}
+
+/// What a cost and a latency are estimated from.
+const ESTIMATES: SignalSet = SignalSet::NONE.with(Signal::TokensIn).with(Signal::TokensOut);
