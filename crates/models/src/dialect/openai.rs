@@ -75,6 +75,10 @@ pub(crate) fn whole(body: &[u8], redactor: &Redactor) -> Result<Completion, Fail
 }
 
 /// What one event of a stream says.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one match, and a box for each chunk would cost more"
+)]
 pub(crate) enum Said {
     /// More of the answer.
     Chunk(Chunk),
