@@ -267,7 +267,7 @@ fn stricter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 }
 
 /// Milliseconds below a second, else seconds.
-fn shown(duration: Duration) -> String {
+pub(crate) fn shown(duration: Duration) -> String {
     match duration.as_secs() {
         0 => format!("{} ms", duration.as_millis()),
         _ => format!("{:.1} s", duration.as_secs_f64()),

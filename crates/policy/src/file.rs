@@ -149,7 +149,7 @@ pub fn nearest<'n>(wrong: &str, allowed: impl IntoIterator<Item = &'n str>) -> O
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&wrong, &name.to_lowercase()), name))
         // A third of the letters may be wrong: more, and the hint misleads.
-        .filter(|(distance, name)| *distance <= name.chars().count().max(3) / 3)
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3 && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -5,6 +5,7 @@
 mod catalogue;
 mod decide;
 mod estimate;
+mod explain;
 mod expression;
 mod facts;
 pub mod file;
@@ -16,6 +17,7 @@ pub use catalogue::{
     ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Secret,
     Supports, TASK_PREFIX,
 };
+pub use explain::{Change, explain};
 pub use facts::{Conditions, Facts, Latency};
 pub use policies::{AUTO, Policies, Route};
 pub use policy::{Policy, Yields};
