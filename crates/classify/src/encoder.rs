@@ -202,7 +202,8 @@ impl ModelFiles {
 }
 
 fn broken(what: &str, error: &dyn std::fmt::Display) -> Error {
-    unavailable(format!("The encoder's {what} is not usable; `make models` fetches it anew.")).with_detail(error)
+    unavailable(format!("The encoder's {what} is not usable; `make models` fetches it anew."))
+        .with_detail(error)
 }
 
 fn unavailable(message: impl Into<String>) -> Error {
@@ -245,9 +246,12 @@ fn environment(path: &Path) -> Result<Environment, Error> {
 
 // === Counting tokens ===
 
+/// From a text to the byte range of each of its tokens.
+type Offsets = dyn Fn(&str) -> Result<Vec<(usize, usize)>, Error> + Send + Sync;
+
 /// The tokenizer without padding and truncation. A closure, because `tokenizers` is fastembed's own dependency and
 /// its types have no name here.
-struct Counter(Box<dyn Fn(&str) -> Result<Vec<(usize, usize)>, Error> + Send + Sync>);
+struct Counter(Box<Offsets>);
 
 impl Counter {
     fn of(session: &TextEmbedding) -> Result<Self, Error> {
@@ -304,7 +308,9 @@ impl Pool {
 impl Loan<'_> {
     fn embed(&mut self, texts: Vec<&str>) -> Result<Vec<Vector>, fastembed::Error> {
         // Only `drop` leaves the place empty.
-        self.session.as_mut().map_or_else(|| Ok(Vec::new()), |session| session.embed(texts, Some(BATCH_WINDOWS)))
+        self.session
+            .as_mut()
+            .map_or_else(|| Ok(Vec::new()), |session| session.embed(texts, Some(BATCH_WINDOWS)))
     }
 }
 

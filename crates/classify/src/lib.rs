@@ -1,3 +1,30 @@
-//! classify
+//! Classify: a request in, its signals and its vector out.
+//!
+//! Owns the sentence encoder (the one home of fastembed), the cheap features, the exemplars' form, and the rules for what
+//! needs no training: private data, injection, language, noise, token counts, the output contract. Refuses training and
+//! deciding: heads come from `learn` through the gateway, choices are `policy`'s.
+
+mod classifier;
+mod contract;
+mod cues;
 mod encoder;
+mod exemplars;
+mod features;
+mod injection;
+mod language;
+mod lexicon;
+mod noise;
+mod outline;
+mod private;
+mod structure;
+mod tokens;
+mod view;
+mod words;
+
+pub use classifier::{Classifier, NO, YES};
 pub use encoder::{Encoder, EncoderOptions};
+pub use exemplars::{Exemplar, TRAINED, read_exemplars};
+pub use features::{FEATURES, features, inputs};
+pub use private::{Finding, find_private};
+pub use tokens::estimate_tokens;
+pub use view::View;

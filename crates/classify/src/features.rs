@@ -1,0 +1,300 @@
+//! The cheap features of a request: a vector of fixed length and fixed scale from its words and form alone.
+//!
+//! Owns what the heads see, in training and in prediction alike ([`inputs`]). Refuses to look at other requests: no
+//! statistics of a batch, so one request alone is measured as it is in a crowd.
+
+use api::Contract;
+
+use crate::cues::{CUES, lexicon};
+use crate::lexicon::Found;
+use crate::outline::{Outline, Zone, read_part};
+use crate::structure::{STRUCTURE, structure};
+use crate::view::View;
+use crate::words::{Shape, Word, fold, hash_of, mix};
+
+/// Buckets of the hashed words; 4,096 gained nothing on the exemplars (see `examples/measure.rs`).
+const HASHED: usize = 2048;
+/// Facts beside the text.
+const FACTS: usize = 12;
+const CUE_COUNTS: usize = 0;
+const CUE_FIRST: usize = CUE_COUNTS + CUES;
+const CUE_SYSTEM: usize = CUE_FIRST + CUES;
+const FORM: usize = CUE_SYSTEM + CUES;
+const FACT: usize = FORM + STRUCTURE;
+const HASH: usize = FACT + FACTS;
+
+/// Length of [`features`].
+pub const FEATURES: usize = HASH + HASHED;
+
+/// How loud the encoder's vector speaks beside the cheap features, both being of length near 1.
+const VECTOR_SCALE: f32 = 3.0;
+/// The hashed block's length.
+const HASHED_SCALE: f32 = 1.5;
+/// Words at a request's start that say what is wanted.
+const START_WORDS: usize = 6;
+/// Slips of the finger are looked for among so many words.
+const SLIP_WORDS: usize = 60;
+
+/// What a head reads of a request: its cheap features, and the encoder's vector of [`View::encoder_text`] after them
+/// where there is one. Training and prediction both come through here, so that they cannot differ.
+pub fn inputs(view: &View, vector: Option<&[f32]>) -> Vec<f32> {
+    let mut inputs = features(view);
+    if let Some(vector) = vector {
+        inputs.extend(vector.iter().map(|value| value * VECTOR_SCALE));
+    }
+    inputs
+}
+
+/// The cheap features of a request: [`FEATURES`] numbers, most of them 0. Takes tens of microseconds; the middle of
+/// texts over 14 kB is left out.
+pub fn features(view: &View) -> Vec<f32> {
+    let mut drawing = Drawing { values: vec![0.0; FEATURES], hashed: Hashed::default() };
+    let system = read_part(&view.system);
+    let system = Outline::of(if is_boilerplate(&system) { "" } else { &system });
+    let user = read_part(&view.user);
+    let user = Outline::of(&user);
+    drawing.cues(&system, CUE_SYSTEM, None, 1.0);
+    drawing.cues(&system, CUE_COUNTS, None, 0.5);
+    drawing.cues(&user, CUE_COUNTS, Some(CUE_FIRST), 1.0);
+    drawing.words(&system, 0.7);
+    drawing.words(&user, 1.0);
+    let followed = user.words.len() <= 12 && !view.earlier_user.is_empty();
+    if followed {
+        let earlier = read_part(&view.earlier_user);
+        let earlier = Outline::of(&earlier);
+        drawing.cues(&earlier, CUE_COUNTS, None, 0.5);
+        drawing.words(&earlier, 0.5);
+    }
+    structure(&user, &mut drawing.values[FORM..FORM + STRUCTURE]);
+    drawing.facts(view, &system, followed);
+    drawing.finish()
+}
+
+/// Instructions that say nothing: "You are a helpful assistant."
+fn is_boilerplate(system: &str) -> bool {
+    const WORDS_MAX: usize = 12;
+    let mut words = 0;
+    let mut helpful = false;
+    for word in system.split_whitespace() {
+        words += 1;
+        helpful |= word.eq_ignore_ascii_case("helpful");
+        if words > WORDS_MAX {
+            return false;
+        }
+    }
+    helpful
+}
+
+/// The features being drawn.
+struct Drawing {
+    values: Vec<f32>,
+    hashed: Hashed,
+}
+
+impl Drawing {
+    /// Counts cue phrases in the instruction zone: how often (up to three times) and whether at the start.
+    fn cues(&mut self, outline: &Outline<'_>, counts: usize, first: Option<usize>, weight: f32) {
+        const STEP: f32 = 0.34;
+        let values = &mut self.values;
+        lexicon().find(outline.text, &outline.words, SLIP_WORDS, |found: Found| {
+            let group = usize::from(found.group);
+            let zone = if outline.zones[found.first] == Zone::Instruction { 1.0 } else { 0.25 };
+            let value = &mut values[counts + group];
+            *value = (*value + weight * zone * STEP).min(1.0);
+            if let Some(first) = first
+                && found.first < START_WORDS
+            {
+                values[first + group] = 1.0;
+            }
+        });
+    }
+
+    /// Hashes words, pairs and parts of words.
+    fn words(&mut self, outline: &Outline<'_>, weight: f32) {
+        const PARTS_WORDS: usize = 48;
+        const MATERIAL_SALT: u32 = 1;
+        const START_SALT: u32 = 2;
+        const END_SALT: u32 = 3;
+        const LABEL_SALT: u32 = 4;
+        let mut before = None;
+        let mut spoken = 0_usize;
+        for (word, zone) in outline.words.iter().zip(&outline.zones) {
+            let hash = general(word);
+            if *zone == Zone::Material {
+                self.hashed.material(mix(hash, MATERIAL_SALT));
+                before = None;
+                continue;
+            }
+            self.hashed.add(hash, weight);
+            if let Some(before) = before {
+                self.hashed.add(pair(before, hash), weight);
+            }
+            if spoken < 3 {
+                self.hashed.add(mix(hash, START_SALT), weight);
+            }
+            if spoken < PARTS_WORDS && word.length >= 5 && !word.shape.has(Shape::DIGITS) {
+                self.parts(&outline.text[word.start..word.end], 0.35 * weight);
+            }
+            before = Some(hash);
+            spoken += 1;
+        }
+        if let Some(last) = outline.words.last() {
+            self.hashed.add(mix(general(last), END_SALT), weight);
+        }
+        for line in outline.lines.iter().filter(|line| line.colon.is_some()).take(24) {
+            if let Some(word) = outline.words.get(line.first) {
+                self.hashed.add(mix(general(word), LABEL_SALT), weight);
+            }
+        }
+    }
+
+    /// The four-letter parts of a word: most of them survive a slip of the finger.
+    fn parts(&mut self, word: &str, weight: f32) {
+        let mut window = ['\0'; 4];
+        for (place, letter) in word.chars().take(16).enumerate() {
+            window.rotate_left(1);
+            window[3] = fold(letter);
+            if place >= 3 {
+                self.hashed.add(mix(hash_of(window), 5), weight);
+            }
+        }
+    }
+
+    fn facts(&mut self, view: &View, system: &Outline<'_>, followed: bool) {
+        let facts = [
+            flag(!system.words.is_empty()),
+            scaled(system.words.len(), 400.0),
+            flag(view.messages > 2),
+            scaled(view.messages, 20.0),
+            flag(followed),
+            flag(view.tools),
+            flag(view.modality.images),
+            flag(matches!(view.contract, Contract::Labels(_))),
+            flag(matches!(view.contract, Contract::JsonObject | Contract::JsonSchema(_))),
+            scaled(view.others.iter().map(String::len).sum(), 40_000.0),
+            flag(view.user.trim().is_empty()),
+            flag(view.tokens_max.is_some_and(|most| most <= 16)),
+        ];
+        self.values[FACT..FACT + FACTS].copy_from_slice(&facts);
+    }
+
+    fn finish(mut self) -> Vec<f32> {
+        self.hashed.write(&mut self.values[HASH..]);
+        self.values
+    }
+}
+
+/// A word's hash; numbers are alike but for their length.
+fn general(word: &Word) -> u64 {
+    if word.shape.has(Shape::DIGITS) { mix(7, u32::from(word.length.min(6))) } else { word.hash }
+}
+
+const fn pair(before: u64, hash: u64) -> u64 {
+    before.rotate_left(17) ^ hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// 1 for true.
+pub(crate) const fn flag(value: bool) -> f32 {
+    if value { 1.0 } else { 0.0 }
+}
+
+/// A count on a logarithmic scale from 0 to 1 at `top`.
+#[expect(clippy::cast_precision_loss, reason = "counts of words")]
+pub(crate) fn scaled(count: usize, top: f32) -> f32 {
+    ((count as f32 + 1.0).ln() / (top + 1.0).ln()).min(1.0)
+}
+
+/// Signed hashed counts of two kinds, each brought to its own length in the end, so that a long text about which
+/// something is asked does not drown the question.
+struct Hashed {
+    spoken: Vec<f32>,
+    material: Vec<f32>,
+}
+
+impl Default for Hashed {
+    fn default() -> Self {
+        Self { spoken: vec![0.0; HASHED], material: vec![0.0; HASHED] }
+    }
+}
+
+impl Hashed {
+    fn add(&mut self, hash: u64, weight: f32) {
+        let (place, sign) = Self::place(hash);
+        self.spoken[place] += sign * weight;
+    }
+
+    fn material(&mut self, hash: u64) {
+        let (place, sign) = Self::place(hash);
+        self.material[place] += sign;
+    }
+
+    /// The bucket and the sign; the sign lets collisions cancel rather than add up.
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
+    fn place(hash: u64) -> (usize, f32) {
+        let mixed = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let mixed = mixed ^ (mixed >> 33);
+        ((mixed as usize) % HASHED, if mixed >> 63 == 0 { 1.0 } else { -1.0 })
+    }
+
+    fn write(&mut self, values: &mut [f32]) {
+        const MATERIAL_SHARE: f32 = 0.4;
+        for (block, share) in [(&mut self.spoken, 1.0), (&mut self.material, MATERIAL_SHARE)] {
+            // The square root keeps a word that comes often from shouting.
+            block.iter_mut().for_each(|value| *value = value.signum() * value.abs().sqrt());
+            let norm = block.iter().map(|value| value * value).sum::<f32>().sqrt();
+            if norm > 0.0 {
+                let scale = HASHED_SCALE * share / norm;
+                values.iter_mut().zip(block.iter()).for_each(|(sum, value)| *sum += scale * value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(text: &str) -> Vec<f32> {
+        features(&View::of(None, text))
+    }
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
+        api::cosine(a, b) / (norm(a) * norm(b))
+    }
+
+    #[test]
+    fn boilerplate_instructions_say_nothing() {
+        let plain = features(&View { messages: 2, ..View::of(None, "Why?") });
+        assert_eq!(features(&View::of(Some("You are a helpful assistant."), "Why?")), plain);
+        assert_ne!(features(&View::of(Some("You label tickets."), "Why?")), plain);
+    }
+
+    #[test]
+    fn slips_and_case_move_a_request_little() {
+        let clean = of("Please summarize the following article in three sentences");
+        let noisy = of("pleese sumarize teh folowing artcle IN three sentences");
+        let other = of("What is the capital of Mongolia and who founded it");
+        assert!(cosine(&clean, &noisy) > 0.6, "{}", cosine(&clean, &noisy));
+        assert!(cosine(&clean, &noisy) > 2.0 * cosine(&clean, &other));
+    }
+
+    #[test]
+    fn the_vector_comes_after_the_cheap_features() {
+        let view = View::of(None, "hi");
+        let with = inputs(&view, Some(&[0.5, -1.0]));
+        assert_eq!(with[..FEATURES], inputs(&view, None));
+        assert_eq!(with[FEATURES..], [0.5 * VECTOR_SCALE, -VECTOR_SCALE]);
+    }
+
+    proptest! {
+        /// Any text has features of the fixed length and scale.
+        #[test]
+        fn features_are_bounded(system in ".{0,60}", text in "(.|\n){0,400}") {
+            let values = features(&View::of(Some(&system), &text));
+            prop_assert_eq!(values.len(), FEATURES);
+            prop_assert!(values.iter().all(|value| value.is_finite() && value.abs() <= 2.5));
+        }
+    }
+}

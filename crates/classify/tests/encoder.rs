@@ -1,0 +1,113 @@
+//! The real encoder on the real files: known similarities, long texts, many threads, files that are not what they say.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests may; the lint sees only functions marked so"
+)]
+
+mod models;
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use api::{Embed, cosine};
+use classify::{Encoder, EncoderOptions};
+
+static ENCODER: LazyLock<Encoder> = LazyLock::new(|| Encoder::load(&models::options()).expect("the encoder"));
+
+fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
+    ENCODER.embed(texts).expect("vectors")
+}
+
+#[test]
+fn the_model_cards_sentences_are_as_similar_as_published() {
+    let vectors =
+        embed(&["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]);
+    for (a, b, expected) in [(0, 1, 0.6660), (0, 2, 0.1046), (1, 2, 0.1411)] {
+        let got = cosine(&vectors[a], &vectors[b]);
+        assert!((got - expected).abs() < 0.01, "{a}-{b}: {got} instead of {expected}");
+    }
+    for vector in &vectors {
+        assert_eq!(vector.len(), ENCODER.dimensions());
+        assert!((cosine(vector, vector) - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn vectors_do_not_depend_on_their_neighbours() {
+    let texts = ["one", "a longer text about the tides of the northern sea", "third", ""];
+    for (text, together) in texts.iter().zip(embed(&texts)) {
+        let alone = &embed(&[text])[0];
+        assert!(cosine(alone, &together) > 0.9999, "{text}");
+    }
+    assert!(embed(&[]).is_empty());
+}
+
+#[test]
+fn the_end_of_a_long_text_is_heard() {
+    let long = "The committee met on Tuesday to discuss the budget of the harbour. ".repeat(60);
+    let tokens = ENCODER.count_tokens(&long);
+    assert!(tokens > 2 * ENCODER.window_tokens(), "{tokens}");
+    let ended = format!("{long} {}", "Penguins breed on the ice in winter. ".repeat(60));
+    let vectors = embed(&[&long, &ended, "Penguins breed on the ice in winter."]);
+    let (without, with) = (cosine(&vectors[0], &vectors[2]), cosine(&vectors[1], &vectors[2]));
+    assert!(with > without + 0.2, "{with} against {without}");
+}
+
+#[test]
+fn a_long_word_and_odd_characters_have_vectors() {
+    let odd = "\u{0}\u{feff}🦀".repeat(300);
+    let word = "a".repeat(5000);
+    for vector in embed(&[&odd, &word, "漢字".repeat(400).as_str(), "é".repeat(2000).as_str()]) {
+        assert!(vector.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn threads_share_the_sessions() {
+    let expected = embed(&["shared"]);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert!(cosine(&embed(&["shared"])[0], &expected[0]) > 0.9999));
+        }
+    });
+}
+
+#[test]
+fn a_second_load_agrees_with_the_first() {
+    let second = Encoder::load(&models::options()).expect("a second encoder");
+    assert_eq!(second.fingerprint(), ENCODER.fingerprint());
+    assert_eq!(ENCODER.fingerprint().len(), 32);
+}
+
+/// A copy of the model's folder in which `name` holds `content`, or is missing.
+fn spoilt(folder: &Path, name: &str, content: Option<&[u8]>) -> EncoderOptions {
+    let options = models::options();
+    for entry in fs::read_dir(&options.model_dir).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    fs::remove_file(folder.join(name)).unwrap();
+    if let Some(content) = content {
+        fs::write(folder.join(name), content).unwrap();
+    }
+    EncoderOptions { model_dir: folder.to_owned(), ..options }
+}
+
+#[test]
+fn missing_and_broken_files_are_told_in_one_sentence() {
+    for (name, content, told) in [
+        ("model.onnx", None, "`model.onnx` cannot be read"),
+        ("tokenizer.json", None, "`tokenizer.json` cannot be read"),
+        ("model.onnx", Some(b"not a model".as_slice()), "model.onnx"),
+        ("model.onnx", Some(b"".as_slice()), "model.onnx"),
+        ("tokenizer.json", Some(b"{}".as_slice()), "tokenizer"),
+        ("config.json", Some(b"[".as_slice()), "tokenizer"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Encoder::load(&spoilt(folder.path(), name, content)).err().expect("a refusal");
+        assert!(error.message.contains(told) && error.message.contains("make models"), "{name}: {error}");
+        assert!(!error.message.contains(folder.path().to_str().unwrap()), "the caller sees no path: {error}");
+    }
+}
