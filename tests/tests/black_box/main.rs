@@ -1,0 +1,19 @@
+//! The gateway as a user meets it: the built binary, real sockets, a provider that misbehaves on purpose.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot set its scene should fail where it stands"
+)]
+
+mod cache;
+mod config;
+mod framing;
+mod house;
+mod index;
+mod life;
+mod money;
+mod requests;
+mod streams;
+mod tracks;
+mod upstreams;

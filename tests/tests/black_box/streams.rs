@@ -1,0 +1,143 @@
+//! Answers piece by piece: whole ones come through whatever the wire does to them, broken ones say so.
+
+use serde_json::{Value, json};
+use tests::{ANSWER, Events, Gateway, Provider, Request, question, run};
+
+use crate::house::{setup, shared};
+
+/// Asks `model` for a stream.
+fn open(gateway: &Gateway, model: &str, more: Value) -> Events {
+    let mut body = question(model, more);
+    body["stream"] = json!(true);
+    Request::post("/v1/chat/completions", &body).open(gateway.data)
+}
+
+/// The text of a stream's chunks, and everything else that was said: finish reasons, `usage`, `error:CODE`, `[DONE]`.
+pub(crate) fn text(events: Vec<String>) -> (String, Vec<String>) {
+    let mut text = String::new();
+    let mut said = Vec::new();
+    for event in events {
+        if event == "[DONE]" {
+            said.push(event);
+            continue;
+        }
+        let chunk: Value = serde_json::from_str(&event).unwrap_or_else(|error| panic!("{error} in {event}"));
+        if let Some(code) = chunk["error"]["code"].as_str() {
+            said.push(format!("error:{code}"));
+        }
+        for choice in chunk["choices"].as_array().into_iter().flatten() {
+            text += choice["delta"]["content"].as_str().unwrap_or("");
+            said.extend(choice["finish_reason"].as_str().map(str::to_owned));
+        }
+        if !chunk["usage"].is_null() {
+            assert_eq!(chunk["choices"], json!([]), "usage has a chunk of its own");
+            said.push("usage".to_owned());
+        }
+    }
+    (text, said)
+}
+
+#[test]
+fn a_stream_comes_through_whatever_its_form() {
+    for model in [
+        "ok",
+        "crlf",
+        "no-space",
+        "no-done",
+        "no-usage",
+        "usage-on-choice",
+        "comments",
+        "pieces-0",
+        "pieces-1",
+        "pieces-2",
+        "pieces-3",
+    ] {
+        for usage in [false, true] {
+            let more = json!({"seed": 100 + u8::from(usage), "stream_options": {"include_usage": usage}});
+            let stream = open(&shared().gateway, model, more);
+            assert_eq!(stream.status(), 200);
+            assert!(stream.header("content-type").starts_with("text/event-stream"));
+            assert_eq!(stream.header("x-pointsman-model"), model);
+            let expected: &[&str] = if usage { &["stop", "usage", "[DONE]"] } else { &["stop", "[DONE]"] };
+            let (text, said) = text(stream.events());
+            assert_eq!(text, ANSWER, "{model}");
+            assert_eq!(said, expected, "{model}");
+        }
+    }
+}
+
+#[test]
+fn usage_is_always_asked_for_and_shown_only_to_who_asked() {
+    let stream = open(&shared().gateway, "ok+usage", json!({"stream_options": {"include_usage": true}}));
+    let events = stream.events();
+    let usage = events.iter().find(|event| event.contains("\"usage\":{")).unwrap();
+    let usage: Value = serde_json::from_str(usage).unwrap();
+    assert_eq!(usage["usage"]["prompt_tokens"], 11);
+    assert_eq!(usage["usage"]["completion_tokens"], 7);
+    assert_eq!(usage["pointsman"]["cost_usd"], 0.000_023, "{usage}");
+    open(&shared().gateway, "ok+usage", json!({"seed": 5})).events();
+    let asked = shared().provider.last("ok+usage").body;
+    assert_eq!(asked["stream_options"]["include_usage"], true, "{asked}");
+}
+
+#[test]
+fn a_stream_that_is_cut_is_never_called_whole() {
+    for (model, begun) in
+        [("cut-60", false), ("cut-150", false), ("cut-400", true), ("cut-1200", true), ("cut-1500", true)]
+    {
+        let stream = open(&shared().gateway, model, json!({}));
+        if !begun {
+            let answer = stream.whole().expect(502);
+            assert_eq!(answer.code(), "upstream_cut", "{model}");
+            continue;
+        }
+        assert_eq!(stream.status(), 200, "{model}");
+        let (text, said) = text(stream.events());
+        assert!(
+            ANSWER.starts_with(&text) && text != ANSWER || said.contains(&"stop".to_owned()),
+            "{model}: {text}"
+        );
+        assert_eq!(said.last().unwrap(), "error:upstream_cut", "{model}: {said:?}");
+        assert!(!said.contains(&"[DONE]".to_owned()), "{model}: {said:?}");
+    }
+}
+
+#[test]
+fn trouble_in_the_middle_is_told_in_band() {
+    for (model, code) in [("stall", "upstream_stalled"), ("error-in-stream", "upstream_failed")] {
+        let (text, said) = text(open(&shared().gateway, model, json!({})).events());
+        assert_eq!(text, "Zug ", "{model}");
+        assert_eq!(said, [format!("error:{code}")], "{model}");
+    }
+    shared().provider.wait_until_left("stall");
+}
+
+#[test]
+fn a_client_that_leaves_takes_the_upstream_with_it_and_is_settled() {
+    let provider = Provider::start();
+    let setup = setup(&provider, &["ok", "stall+left"]);
+    let gateway = Gateway::start(&setup);
+    let mut stream = open(&gateway, "stall+left", json!({}));
+    assert!(stream.next_event().is_some());
+    stream.leave();
+    provider.wait_until_left("stall+left");
+    gateway.wait_until_idle();
+    gateway.stop();
+    let report: Value = serde_json::from_str(&run(&setup, &["report", "--json"]).stdout).unwrap();
+    let row = &report["rows"][0];
+    assert_eq!(
+        (row["model"].as_str(), row["requests"].as_u64(), row["errors"].as_u64()),
+        (Some("stall+left"), Some(1), Some(1))
+    );
+    assert!(row["cost_usd"].as_f64().unwrap() > 0.0, "what was written until then is owed: {row}");
+    assert!(row["tokens_out"].as_u64().unwrap() < 7, "{row}");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_cancels_the_call() {
+    let request = Request::post("/v1/chat/completions", &question("stall+gone", json!({})));
+    request.send_and_leave(shared().gateway.data, || {
+        tests::eventually("the call goes out", || !shared().provider.attempts("stall+gone").is_empty());
+    });
+    shared().provider.wait_until_left("stall+gone");
+}
