@@ -1,0 +1,333 @@
+//! The documents of a corpus: which files belong to it, and what they say, one at a time.
+//!
+//! Owns the walk, the patterns and the limits. What cannot be read is listed with its reason and never stops a build;
+//! only a root that is not there does. Symbolic links are not followed: they may lead out of the corpus.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use api::{Error, Fault};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use walkdir::{DirEntry, WalkDir};
+
+use crate::errors;
+use crate::extract::{Extracted, html, jsonl, markdown, text};
+
+/// What to index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corpus {
+    /// Folders, or single files.
+    pub roots: Vec<PathBuf>,
+    /// Patterns such as `docs/**/*.md`, matched against the path below its root: with any here, only files that match
+    /// one are read. `*` stays within a folder, `**` does not.
+    pub include: Vec<String>,
+    /// Patterns of files that are left out, whatever `include` says.
+    pub exclude: Vec<String>,
+    /// A larger Markdown, text or HTML file is passed over and listed. JSON Lines files may have any size.
+    pub file_bytes_max: u64,
+    /// A longer line of a JSON Lines file is passed over and listed.
+    pub line_bytes_max: usize,
+}
+
+impl Corpus {
+    /// All readable files below `roots`, each of at most 16 MiB, with lines of JSON of at most 4 MiB.
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self {
+            roots,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            file_bytes_max: 16 * 1024 * 1024,
+            line_bytes_max: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// Something that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1, where the file is one of lines.
+    pub line: Option<u64>,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A document and what it is called.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Its path below its root, or its id in a JSON Lines file.
+    pub(crate) name: String,
+    pub(crate) extracted: Extracted,
+}
+
+/// The kinds of files that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Markdown,
+    Text,
+    Html,
+    JsonLines,
+}
+
+impl Form {
+    const ALLOWED: &str = "is not Markdown (.md, .markdown), text (.txt, .text), HTML (.html, .htm) or JSON Lines (.jsonl, .ndjson)";
+
+    fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            "md" | "markdown" => Some(Self::Markdown),
+            "txt" | "text" => Some(Self::Text),
+            "html" | "htm" => Some(Self::Html),
+            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            _ => None,
+        }
+    }
+}
+
+/// A file of the corpus.
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    name: String,
+    form: Form,
+    bytes: u64,
+}
+
+/// The files of a corpus in the order of their names, found but not yet read.
+#[derive(Debug)]
+pub(crate) struct Files {
+    entries: Vec<Entry>,
+    /// What the walk passed over.
+    pub(crate) skipped: Vec<Skipped>,
+    file_bytes_max: u64,
+    line_bytes_max: usize,
+}
+
+/// What reading gives, piece by piece.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A document.
+    Document(Document),
+    /// Something that is none.
+    Skipped(Skipped),
+}
+
+impl Files {
+    /// Walks the roots.
+    ///
+    /// # Errors
+    /// A pattern that is none, or a root that is not there.
+    pub(crate) fn find(corpus: &Corpus) -> Result<Self, Error> {
+        let include = patterns("include", &corpus.include)?;
+        let exclude = patterns("exclude", &corpus.exclude)?;
+        let mut found = Self {
+            entries: Vec::new(),
+            skipped: Vec::new(),
+            file_bytes_max: corpus.file_bytes_max,
+            line_bytes_max: corpus.line_bytes_max,
+        };
+        for root in &corpus.roots {
+            let is_file = root
+                .metadata()
+                .map_err(|error| errors::corpus("A folder or file to index is not there.", root, Some(error)))?
+                .is_file();
+            // Documents of several roots must not share names.
+            let prefix = if corpus.roots.len() > 1 && !is_file { root.file_name() } else { None };
+            let prefix = prefix.map(|name| format!("{}/", name.to_string_lossy())).unwrap_or_default();
+            for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(is_visible) {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        let file = error.path().unwrap_or(root).to_owned();
+                        found.skipped.push(Skipped { file, line: None, why: format!("cannot be read: {error}") });
+                        continue;
+                    }
+                };
+                let below = name_below(root, entry.path());
+                let wanted = include.as_ref().is_none_or(|set| set.is_match(&below))
+                    && !exclude.as_ref().is_some_and(|set| set.is_match(&below));
+                if wanted && !entry.file_type().is_dir() {
+                    found.take(&entry, format!("{prefix}{below}"));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, entry: &DirEntry, name: String) {
+        let path = entry.path().to_owned();
+        let refused = |why: &str| Skipped { file: path.clone(), line: None, why: why.to_owned() };
+        if entry.path_is_symlink() && entry.depth() > 0 {
+            return self.skipped.push(refused("is a symbolic link, which is not followed"));
+        }
+        let Some(form) = Form::of(&path) else { return self.skipped.push(refused(Form::ALLOWED)) };
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => self.entries.push(Entry { path, name, form, bytes: metadata.len() }),
+            Ok(_) => self.skipped.push(refused("is not a regular file")),
+            Err(error) => self.skipped.push(refused(&format!("cannot be read: {error}"))),
+        }
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.bytes).sum()
+    }
+
+    /// Hashes names and contents: another hash, another corpus. Files that cannot be read count by name.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut all = blake3::Hasher::new();
+        for entry in &self.entries {
+            let mut one = blake3::Hasher::new();
+            if let Ok(file) = File::open(&entry.path) {
+                // A file that fails half-way counts as far as it goes; the build lists it.
+                let _ = one.update_reader(file);
+            }
+            all.update(blake3::hash(entry.name.as_bytes()).as_bytes());
+            all.update(one.finalize().as_bytes());
+        }
+        all.finalize().to_hex().to_string()
+    }
+
+    /// Reads every file, handing each document, and each thing that is none, to `take` with the bytes of files that
+    /// were read so far.
+    ///
+    /// # Errors
+    /// The first of `take`.
+    pub(crate) fn read(&self, take: &mut dyn FnMut(Found, u64) -> Result<(), Error>) -> Result<(), Error> {
+        let mut names = HashSet::new();
+        let mut bytes_done = 0;
+        for entry in &self.entries {
+            let mut take_new = |read: Result<Document, Skipped>, bytes: u64| {
+                let read = read.and_then(|document| {
+                    if names.insert(document.name.clone()) {
+                        return Ok(document);
+                    }
+                    let why = format!("a document named `{}` is there already", document.name);
+                    Err(Skipped { file: entry.path.clone(), line: None, why })
+                });
+                take(read.map_or_else(Found::Skipped, Found::Document), bytes_done + bytes)
+            };
+            match entry.form {
+                Form::JsonLines => self.read_lines(entry, &mut take_new)?,
+                form => take_new(self.read_whole(entry, form), entry.bytes)?,
+            }
+            bytes_done += entry.bytes;
+        }
+        Ok(())
+    }
+
+    fn read_whole(&self, entry: &Entry, form: Form) -> Result<Document, Skipped> {
+        let refused = |why: String| Skipped { file: entry.path.clone(), line: None, why };
+        let mut bytes = Vec::new();
+        let read = File::open(&entry.path).and_then(|file| file.take(self.file_bytes_max + 1).read_to_end(&mut bytes));
+        read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+        if bytes.len() as u64 > self.file_bytes_max {
+            return Err(refused(format!("is larger than {} bytes", self.file_bytes_max)));
+        }
+        let source = decoded(bytes).map_err(|why| refused(why.to_owned()))?;
+        let extracted = match form {
+            Form::Markdown => markdown::extract(source),
+            Form::Html => html::extract(&source).map_err(refused)?,
+            Form::Text | Form::JsonLines => text::extract(String::new(), source),
+        };
+        if extracted.blocks.is_empty() {
+            return Err(refused(String::from("has no words")));
+        }
+        Ok(Document { name: entry.name.clone(), extracted })
+    }
+
+    fn read_lines(
+        &self,
+        entry: &Entry,
+        take: &mut dyn FnMut(Result<Document, Skipped>, u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let refused = |line, why: String| Err(Skipped { file: entry.path.clone(), line, why });
+        let mut lines = match File::open(&entry.path) {
+            Ok(file) => Lines { reader: BufReader::new(file), bytes_max: self.line_bytes_max, bytes_read: 0 },
+            Err(error) => return take(refused(None, format!("cannot be read: {error}")), 0),
+        };
+        for number in 1.. {
+            let line = match lines.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) => return take(refused(Some(number), format!("cannot be read: {error}")), lines.bytes_read),
+            };
+            let line = line.and_then(|bytes| decoded(bytes).map_err(str::to_owned));
+            if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
+                continue;
+            }
+            let document = match line.and_then(|line| jsonl::record(&line)) {
+                Ok(record) => {
+                    let name = record.id.unwrap_or_else(|| format!("{}:{number}", entry.name));
+                    Ok(Document { name, extracted: record.extracted })
+                }
+                Err(why) => refused(Some(number), why),
+            };
+            take(document, lines.bytes_read)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lines of bounded length.
+struct Lines {
+    reader: BufReader<File>,
+    bytes_max: usize,
+    bytes_read: u64,
+}
+
+impl Lines {
+    /// The next line without its end, or why it is passed over; `None` at the end.
+    fn next(&mut self) -> std::io::Result<Option<Result<Vec<u8>, String>>> {
+        let mut line = Vec::new();
+        let bytes = (&mut self.reader).take(self.bytes_max as u64 + 1).read_until(b'\n', &mut line)?;
+        self.bytes_read += bytes as u64;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        if line.len() > self.bytes_max && line.last() != Some(&b'\n') {
+            self.bytes_read += self.reader.skip_until(b'\n')? as u64;
+            return Ok(Some(Err(format!("is longer than {} bytes", self.bytes_max))));
+        }
+        Ok(Some(Ok(line)))
+    }
+}
+
+fn decoded(bytes: Vec<u8>) -> Result<String, &'static str> {
+    if bytes.contains(&0) {
+        return Err("is binary: it has zero bytes");
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Hidden files and folders are not part of a corpus, unless one is itself a root.
+fn is_visible(entry: &DirEntry) -> bool {
+    entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn name_below(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let below = below.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn patterns(key: &str, patterns: &[String]) -> Result<Option<GlobSet>, Error> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |pattern: &str, error: globset::Error| {
+        let message = format!("`{key}`: `{pattern}` is not a pattern: {}.", error.kind());
+        Error::new(Fault::BadRequest, "invalid_value", message).with_param(key)
+    };
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        set.add(glob.map_err(|error| wrong(pattern, error))?);
+    }
+    set.build().map(Some).map_err(|error| wrong(&patterns.join(", "), error))
+}

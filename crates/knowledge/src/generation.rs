@@ -1,0 +1,222 @@
+//! The generations of an index below one folder: `gen-7` serves, `gen-6` is kept, `gen-8.tmp` is being built,
+//! `damaged-5` was set aside.
+//!
+//! The newest `gen-N` is the one that counts: a generation appears by one rename, so there is no moment at which a
+//! pointer and what it points to disagree. Only the holder of the lock writes. Setting aside is a rename too, and
+//! happens for bytes that are wrong, never for bytes that could not be read.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use api::{Error, Fault};
+
+use crate::errors::{unreadable, unwritable};
+
+const LOCK: &str = "lock";
+const GOOD: &str = "gen-";
+const UNFINISHED: &str = ".tmp";
+const DAMAGED: &str = "damaged-";
+
+/// Generations that stay: the one that serves and the one before.
+const KEPT: usize = 2;
+
+/// The folder of an index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shelf<'a>(pub(crate) &'a Path);
+
+/// What lies on the shelf.
+#[derive(Debug, Default)]
+struct Inventory {
+    good: Vec<u64>,
+    unfinished: Vec<PathBuf>,
+    damaged: Vec<u64>,
+}
+
+impl<'a> Shelf<'a> {
+    /// The numbers of whole generations, newest first; none where there is no such folder.
+    pub(crate) fn newest_first(self) -> Result<Vec<u64>, Error> {
+        Ok(self.inventory().map_err(|error| unreadable(self.0, error))?.good)
+    }
+
+    /// Where a generation lies.
+    pub(crate) fn path(self, generation: u64) -> PathBuf {
+        self.0.join(format!("{GOOD}{generation}"))
+    }
+
+    /// Renames a damaged generation out of the way and says where it is. Of those that were set aside before, the
+    /// newest stays.
+    pub(crate) fn set_aside(self, generation: u64) -> Result<PathBuf, Error> {
+        let aside = self.0.join(format!("{DAMAGED}{generation}"));
+        let set_aside = || {
+            if aside.exists() {
+                fs::remove_dir_all(&aside)?;
+            }
+            fs::rename(self.path(generation), &aside)?;
+            for old in self.inventory()?.damaged.iter().skip(KEPT) {
+                fs::remove_dir_all(self.0.join(format!("{DAMAGED}{old}")))?;
+            }
+            sync_folder(self.0)
+        };
+        set_aside().map_err(|error: io::Error| unwritable(&aside, error))?;
+        Ok(aside)
+    }
+
+    /// Takes the right to build, and clears away what builds that were cut short left behind.
+    pub(crate) fn begin(self) -> Result<Unfinished<'a>, Error> {
+        fs::create_dir_all(self.0).map_err(|error| unwritable(self.0, error))?;
+        let path = self.0.join(LOCK);
+        let lock = File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = "Another build of this index is running; wait for its end and try again.";
+                return Err(Error::new(Fault::Unavailable, "index_busy", message).with_detail(path.display()));
+            }
+            Err(TryLockError::Error(error)) => return Err(unwritable(&path, error)),
+        }
+        let begin = || {
+            let inventory = self.inventory()?;
+            for left in inventory.unfinished {
+                tracing::info!(path = %left.display(), "removing a build that was cut short");
+                fs::remove_dir_all(left)?;
+            }
+            let last = inventory.good.iter().chain(&inventory.damaged).max().copied().unwrap_or(0);
+            let generation = last + 1;
+            let path = self.0.join(format!("{GOOD}{generation}{UNFINISHED}"));
+            fs::create_dir(&path)?;
+            Ok(Unfinished { shelf: self, generation, path, _lock: lock, published: false })
+        };
+        begin().map_err(|error: io::Error| unwritable(self.0, error))
+    }
+
+    fn inventory(self) -> io::Result<Inventory> {
+        let mut inventory = Inventory::default();
+        let entries = match fs::read_dir(self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(inventory),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some(number) = name.strip_prefix(DAMAGED).and_then(|number| number.parse().ok()) {
+                inventory.damaged.push(number);
+            }
+            let Some(rest) = name.strip_prefix(GOOD) else { continue };
+            match rest.strip_suffix(UNFINISHED) {
+                Some(_) => inventory.unfinished.push(entry.path()),
+                None => inventory.good.extend(rest.parse::<u64>()),
+            }
+        }
+        inventory.good.sort_unstable_by(|a, b| b.cmp(a));
+        inventory.damaged.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(inventory)
+    }
+}
+
+/// A generation that is being built. Dropped before it is published, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Unfinished<'a> {
+    shelf: Shelf<'a>,
+    /// The number that it will have.
+    pub(crate) generation: u64,
+    /// Where it is written.
+    pub(crate) path: PathBuf,
+    published: bool,
+    _lock: File,
+}
+
+impl Unfinished<'_> {
+    /// Makes every byte durable, puts the generation in its place and drops the ones that are too old.
+    pub(crate) fn publish(mut self) -> Result<(), Error> {
+        let publish = || {
+            sync_tree(&self.path)?;
+            fs::rename(&self.path, self.shelf.path(self.generation))?;
+            sync_folder(self.shelf.0)
+        };
+        publish().map_err(|error: io::Error| unwritable(&self.path, error))?;
+        self.published = true;
+        for old in self.shelf.newest_first()?.into_iter().skip(KEPT) {
+            let path = self.shelf.path(old);
+            let left = self.shelf.0.join(format!("{GOOD}{old}{UNFINISHED}"));
+            // Renamed first: a removal that is cut short must not leave half a generation under a good name. The new
+            // one serves already, so that an old one that stays is a matter for the log.
+            if let Err(error) = fs::rename(&path, &left).and_then(|()| fs::remove_dir_all(&left)) {
+                tracing::warn!(path = %path.display(), %error, "an old generation of the index cannot be removed");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.published {
+            // The next build tries again.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_follow_each_other_and_two_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf(folder.path());
+        assert_eq!(shelf.newest_first().unwrap(), Vec::<u64>::new());
+        for generation in 1..=4 {
+            let unfinished = shelf.begin().unwrap();
+            assert_eq!(unfinished.generation, generation);
+            assert_eq!(shelf.begin().unwrap_err().code, "index_busy");
+            unfinished.publish().unwrap();
+        }
+        assert_eq!(shelf.newest_first().unwrap(), [4, 3]);
+        shelf.set_aside(4).unwrap();
+        assert_eq!(shelf.newest_first().unwrap(), [3]);
+        // A number is never used twice, so that a set-aside generation keeps its name.
+        assert_eq!(shelf.begin().unwrap().generation, 5);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("gen-9.tmp");
+        fs::create_dir_all(left.join("text")).unwrap();
+        assert_eq!(Shelf(folder.path()).newest_first().unwrap(), Vec::<u64>::new());
+        let unfinished = Shelf(folder.path()).begin().unwrap();
+        assert!(!left.exists());
+        assert_eq!(unfinished.generation, 1);
+    }
+
+    #[test]
+    fn no_more_than_two_damaged_generations_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for generation in 1..=4 {
+            fs::create_dir(Shelf(folder.path()).path(generation)).unwrap();
+            Shelf(folder.path()).set_aside(generation).unwrap();
+        }
+        assert_eq!(Shelf(folder.path()).inventory().unwrap().damaged, [4, 3]);
+    }
+}

@@ -1,0 +1,107 @@
+//! The extractive reader: an answer made of the sentences that answer best, quoted word for word.
+//!
+//! No model but the encoder is needed, and nothing can be invented: every sentence is one of a passage's own, and its
+//! mark says which passage's.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use api::{Citation, Embed, Error, Findings};
+
+use crate::coverage::says_something;
+use crate::prompt::cite;
+use crate::sentences::units;
+use crate::words::{analyzer, words};
+
+/// Passages that are read, and sentences of each: together the most that the encoder is asked for.
+const PASSAGES_READ: usize = 5;
+const SENTENCES_READ: usize = 24;
+
+/// How much the question's words in a sentence count beside its cosine, and its passage's score.
+const WORDS_WEIGHT: f32 = 0.3;
+const PASSAGE_WEIGHT: f32 = 0.3;
+
+/// A quoted answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Sentences of the passages in reading order, each followed by its passage's number: `The words. [1]`. Empty where
+    /// there is nothing to quote.
+    pub text: String,
+    /// The passages that are quoted.
+    pub citations: Vec<Citation>,
+    /// The cosine of the question and the nearest quoted sentence, 0 where there is none.
+    pub support: f32,
+}
+
+/// Something that can be quoted.
+struct Quote {
+    passage: usize,
+    span: Range<usize>,
+    cosine: f32,
+    score: f32,
+}
+
+/// Quotes at most `sentences_max` sentences of the findings that answer `question` best. Encodes some tens of sentences.
+///
+/// # Errors
+/// The encoder fails.
+pub fn read_extractively(
+    question: &str,
+    question_vector: &[f32],
+    findings: &Findings,
+    embed: &dyn Embed,
+    sentences_max: usize,
+) -> Result<Answer, Error> {
+    let mut quotes = weigh(question, question_vector, findings, embed)?;
+    quotes.sort_by(|a, b| b.score.total_cmp(&a.score));
+    quotes.truncate(sentences_max);
+    let support = quotes.iter().map(|quote| quote.cosine).fold(0.0, f32::max);
+    quotes.sort_by_key(|quote| (quote.passage, quote.span.start));
+    let mut text = String::new();
+    for (place, quote) in quotes.iter().enumerate() {
+        let words = &findings.passages[quote.passage].text[quote.span.clone()];
+        if place > 0 {
+            text.push(' ');
+        }
+        text.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
+        let ends_run = quotes.get(place + 1).is_none_or(|next| next.passage != quote.passage);
+        if ends_run {
+            text.push_str(&format!(" [{}]", quote.passage + 1));
+        }
+    }
+    let quoted: HashSet<usize> = quotes.iter().map(|quote| quote.passage + 1).collect();
+    let citations = cite(findings).into_iter().filter(|citation| quoted.contains(&citation.number)).collect();
+    Ok(Answer { text, citations, support })
+}
+
+fn weigh(
+    question: &str,
+    question_vector: &[f32],
+    findings: &Findings,
+    embed: &dyn Embed,
+) -> Result<Vec<Quote>, Error> {
+    let mut seen = HashSet::new();
+    let mut quotes = Vec::new();
+    for (passage, found) in findings.passages.iter().enumerate().take(PASSAGES_READ) {
+        let new = units(&found.text).into_iter().filter(|span| seen.insert(found.text[span.clone()].to_owned()));
+        let quote = |span| Quote { passage, span, cosine: 0.0, score: 0.0 };
+        quotes.extend(new.take(SENTENCES_READ).map(quote));
+    }
+    let sentence = |quote: &Quote| &findings.passages[quote.passage].text[quote.span.clone()];
+    let texts: Vec<&str> = quotes.iter().map(sentence).collect();
+    if texts.is_empty() {
+        return Ok(quotes);
+    }
+    let vectors = embed.embed(&texts)?;
+    let mut analyzer = analyzer();
+    let mut own = |text: &str| -> HashSet<String> {
+        words(&mut analyzer, text).into_iter().filter(|word| says_something(word)).collect()
+    };
+    let asked = own(question);
+    for (quote, (vector, text)) in quotes.iter_mut().zip(vectors.iter().zip(texts)) {
+        let met = own(text).intersection(&asked).count() as f32 / asked.len().max(1) as f32;
+        quote.cosine = api::cosine(question_vector, vector);
+        quote.score = quote.cosine + WORDS_WEIGHT * met + PASSAGE_WEIGHT * findings.passages[quote.passage].score;
+    }
+    Ok(quotes)
+}

@@ -1,0 +1,112 @@
+//! The fields of a passage in the index.
+
+use serde_json::json;
+use tantivy::schema::{
+    Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::{TantivyDocument, TantivyError};
+
+use crate::vectors;
+use crate::words::ANALYSIS;
+
+/// Grows with every change of fields, analysis, vectors or manifest: an index of another number is built anew.
+pub(crate) const VERSION: u32 = 1;
+
+/// The fields, by their use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    /// The document's name, whole.
+    pub(crate) file: Field,
+    /// The document's name and each folder above it: what a scope is checked against.
+    pub(crate) within: Field,
+    pub(crate) title: Field,
+    pub(crate) section: Field,
+    pub(crate) body: Field,
+    /// Bytes of the passage in the document's text.
+    pub(crate) start: Field,
+    pub(crate) end: Field,
+    pub(crate) vector: Field,
+}
+
+/// A passage as it goes into the index.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) section: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) span: (usize, usize),
+    pub(crate) vector: &'a [f32],
+}
+
+/// The schema for vectors of `dimensions`.
+pub(crate) fn schema(dimensions: usize) -> Schema {
+    let words = |records| {
+        TextOptions::default()
+            .set_indexing_options(TextFieldIndexing::default().set_tokenizer(ANALYSIS).set_index_option(records))
+    };
+    let mut schema = Schema::builder();
+    schema.add_text_field("file", STRING | STORED);
+    schema.add_text_field("within", STRING);
+    schema.add_text_field("title", words(IndexRecordOption::WithFreqs));
+    schema.add_text_field("section", words(IndexRecordOption::WithFreqs) | STORED);
+    // Positions are for phrases.
+    schema.add_text_field("body", words(IndexRecordOption::WithFreqsAndPositions) | STORED);
+    schema.add_u64_field("start", STORED);
+    schema.add_u64_field("end", STORED);
+    schema.add_custom_field("vector", vectors::TYPE, json!({ "dimensions": dimensions }));
+    schema.build()
+}
+
+impl Fields {
+    /// The fields of an index.
+    ///
+    /// # Errors
+    /// The schema is not ours.
+    pub(crate) fn of(schema: &Schema) -> Result<Self, TantivyError> {
+        Ok(Self {
+            file: schema.get_field("file")?,
+            within: schema.get_field("within")?,
+            title: schema.get_field("title")?,
+            section: schema.get_field("section")?,
+            body: schema.get_field("body")?,
+            start: schema.get_field("start")?,
+            end: schema.get_field("end")?,
+            vector: schema.get_field("vector")?,
+        })
+    }
+
+    /// A passage as Tantivy takes it.
+    pub(crate) fn document(&self, row: &Row<'_>) -> TantivyDocument {
+        let mut document = TantivyDocument::new();
+        document.add_text(self.file, row.file);
+        for folder in folders(row.file) {
+            document.add_text(self.within, folder);
+        }
+        document.add_text(self.title, row.title);
+        document.add_text(self.section, row.section);
+        document.add_text(self.body, row.body);
+        document.add_u64(self.start, row.span.0 as u64);
+        document.add_u64(self.end, row.span.1 as u64);
+        document.add_custom(self.vector, &vectors::to_bytes(row.vector));
+        document
+    }
+}
+
+/// A document's name and each folder above it: `a`, `a/b`, `a/b/c.md`.
+fn folders(file: &str) -> impl Iterator<Item = &str> {
+    file.match_indices('/').map(|(place, _)| &file[..place]).chain([file]).filter(|folder| !folder.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_within_each_of_its_folders() {
+        let check = |file: &str, expected: &[&str]| assert_eq!(folders(file).collect::<Vec<_>>(), expected);
+        check("a/b/c.md", &["a", "a/b", "a/b/c.md"]);
+        check("c.md", &["c.md"]);
+        check("/c", &["/c"]);
+    }
+}
