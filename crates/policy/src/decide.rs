@@ -20,6 +20,16 @@ use crate::facts::{Conditions, Facts, View};
 use crate::flow::Walk;
 use crate::policy::{Otherwise, Policy, Yields};
 
+/// What the search for targets came to.
+struct Found<'a> {
+    /// The track that answers.
+    track: Track,
+    considered: &'a [Considered],
+    choice: &'a Choice,
+    /// The targets of the tracks that it stands in for.
+    lost: &'a [Considered],
+}
+
 /// A target with what is expected of it.
 #[derive(Clone, Debug)]
 struct Considered {
@@ -45,7 +55,7 @@ impl Policy {
     ) -> Result<Plan, Error> {
         let view = View { facts, signals, index_ready: conditions.index_ready };
         let walk = self.flow.walk(&view, &context(&view));
-        self.plan(walk, &self.request(facts, signals, conditions, false))
+        self.plan(&walk, &self.request(facts, signals, conditions, false))
     }
 
     /// The plan for a request that names its model: no questions, but the privacy rule, the request's needs and the
@@ -66,7 +76,7 @@ impl Policy {
             ModelKind::OpenAi { .. } | ModelKind::Llama { .. } | ModelKind::Task => model.track,
         };
         request.retrieval = (track == Track::Retrieval).then_some(self.rules.retrieval);
-        let considered = vec![consider(&request, Arc::clone(model), 0, true)];
+        let considered = vec![consider(&request, Arc::clone(model), 0)];
         // Whoever names a model has judged its quality.
         let budgets = Budgets { quality_floor: 0.0, ..self.budgets(facts, conditions) };
         let Some(choice) = choose::choose(&considered, &budgets, Stage::named(self.rules.on_budget_miss))
@@ -74,7 +84,8 @@ impl Policy {
             return Err(refuse::refusal(&considered, &budgets));
         };
         let walk = Walk { track, authoritative: false, reason: None, steps: Vec::new() };
-        let mut plan = self.assemble(&walk, track, &request, considered, &budgets, choice, Vec::new());
+        let found = Found { track, considered: &considered, choice: &choice, lost: &[] };
+        let mut plan = self.assemble(&walk, &request, &budgets, &found);
         plan.policy = "direct".to_owned();
         plan.reason = "named".to_owned();
         Ok(plan)
@@ -91,6 +102,7 @@ impl Policy {
             facts,
             signals,
             conditions,
+            named,
             retrieval: None,
             private: self.private(facts, signals, named),
             task_in_distribution_min: self.rules.task_in_distribution_min,
@@ -127,7 +139,7 @@ impl Policy {
     }
 
     /// Looks for targets on the track of the flow, then on those that stand in for it.
-    fn plan(&self, walk: Walk, request: &Request<'_>) -> Result<Plan, Error> {
+    fn plan(&self, walk: &Walk, request: &Request<'_>) -> Result<Plan, Error> {
         let budgets = self.budgets(request.facts, request.conditions);
         let mut tried: Vec<Track> = Vec::new();
         let mut lost: Vec<Considered> = Vec::new();
@@ -143,7 +155,8 @@ impl Policy {
                     lost.extend(considered);
                     return Err(refuse::refusal(&lost, &budgets));
                 };
-                return Ok(self.assemble(&walk, track, &request, considered, &budgets, choice, lost));
+                let found = Found { track, considered: &considered, choice: &choice, lost: &lost };
+                return Ok(self.assemble(walk, &request, &budgets, &found));
             }
             lost.extend(considered);
             track = match self.when_unavailable.of(track) {
@@ -169,25 +182,15 @@ impl Policy {
             for model in self.targets.of(track) {
                 let model = own_task(model, request.signals);
                 if considered.iter().all(|known| known.model.name != model.name) {
-                    considered.push(consider(request, model, rank, false));
+                    considered.push(consider(request, model, rank));
                 }
             }
         }
         considered
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that a plan is made of comes together here, once")]
-    fn assemble(
-        &self,
-        walk: &Walk,
-        track: Track,
-        request: &Request<'_>,
-        considered: Vec<Considered>,
-        budgets: &Budgets,
-        choice: Choice,
-        lost: Vec<Considered>,
-    ) -> Plan {
-        let degraded = refuse::degraded(walk.track, track, &lost, &considered, budgets, &choice);
+    fn assemble(&self, walk: &Walk, request: &Request<'_>, budgets: &Budgets, found: &Found<'_>) -> Plan {
+        let Found { track, considered, choice, .. } = *found;
         let planned = |place: &usize| PlannedTarget {
             model: considered[*place].model.name.to_string(),
             estimate: considered[*place].estimate,
@@ -213,9 +216,9 @@ impl Policy {
             cache: self.rules.cache,
             deadline: self.rules.deadline,
             private: request.private.is_some(),
-            degraded,
+            degraded: refuse::degraded(walk.track, budgets, found),
             steps: walk.steps.clone(),
-            candidates: candidates(&considered, &lost, budgets, &choice),
+            candidates: candidates(budgets, found),
         }
     }
 }
@@ -228,18 +231,14 @@ fn own_task(model: &Arc<Model>, signals: &Signals) -> Arc<Model> {
     }
 }
 
-fn consider(request: &Request<'_>, model: Arc<Model>, rank: usize, named: bool) -> Considered {
+fn consider(request: &Request<'_>, model: Arc<Model>, rank: usize) -> Considered {
     let estimate = request.estimate(&model);
-    let obstacle = request.obstacle(&model, &estimate, named);
+    let obstacle = request.obstacle(&model, &estimate);
     Considered { model, estimate, obstacle, rank }
 }
 
-fn candidates(
-    considered: &[Considered],
-    lost: &[Considered],
-    budgets: &Budgets,
-    choice: &Choice,
-) -> Vec<Candidate> {
+fn candidates(budgets: &Budgets, found: &Found<'_>) -> Vec<Candidate> {
+    let Found { considered, choice, lost, .. } = *found;
     let told = |considered: &Considered, lost: String| Candidate {
         model: considered.model.name.to_string(),
         estimate: considered.estimate,

@@ -16,6 +16,8 @@ pub(crate) struct Request<'a> {
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) signals: &'a Signals,
     pub(crate) conditions: &'a Conditions<'a>,
+    /// The request names its model, which is then asked even for what is unlike its training data.
+    pub(crate) named: bool,
     /// The plan reads passages.
     pub(crate) retrieval: Option<Retrieval>,
     /// Why the request may not leave this host, where it may not.
@@ -88,6 +90,7 @@ impl Request<'_> {
         let quality = known.unwrap_or_else(prior).clamp(0.0, 1.0);
         match (&model.kind, self.matching_task(model)) {
             (ModelKind::Task, Some(in_distribution)) => quality * in_distribution.clamp(0.0, 1.0),
+            (ModelKind::Task, None) if !self.named => 0.0,
             _ => quality,
         }
     }
@@ -114,13 +117,12 @@ impl Request<'_> {
         Some(if task.in_distribution.is_finite() { task.in_distribution } else { 0.0 })
     }
 
-    /// What keeps `model` from being asked; `named` where the request names it, so that it is asked even for what is
-    /// unlike its training data.
-    pub(crate) fn obstacle(&self, model: &Model, estimate: &Estimate, named: bool) -> Option<Obstacle> {
+    /// What keeps `model` from being asked.
+    pub(crate) fn obstacle(&self, model: &Model, estimate: &Estimate) -> Option<Obstacle> {
         if let Some(reason) = self.private.filter(|_| model.track == Track::External) {
             return Some(Obstacle::Private(reason));
         }
-        if let Some(need) = self.unmet_need(model, named) {
+        if let Some(need) = self.unmet_need(model) {
             return Some(Obstacle::Need(need));
         }
         if self.retrieval.is_some() && !self.conditions.index_ready {
@@ -139,7 +141,7 @@ impl Request<'_> {
         })
     }
 
-    fn unmet_need(&self, model: &Model, named: bool) -> Option<String> {
+    fn unmet_need(&self, model: &Model) -> Option<String> {
         let (facts, supports) = (self.facts, model.supports);
         let json = matches!(facts.contract, Contract::JsonObject | Contract::JsonSchema(_));
         let needs = [
@@ -160,7 +162,7 @@ impl Request<'_> {
             ModelKind::Extractive if self.retrieval.is_none() => {
                 Some("reads passages, and there are none".into())
             }
-            ModelKind::Task if !named => self.unlike_task(model),
+            ModelKind::Task if !self.named => self.unlike_task(model),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use api::{Candidate, Estimate, Plan, Signal, Signals, Track, Value};
 
 use crate::decide::shown;
+use crate::expression::Threshold;
 use crate::facts::{Conditions, Facts};
 use crate::policy::Policy;
 
@@ -145,7 +146,9 @@ impl Policy {
             Some((plan.track, model))
         };
         let chosen = choice(signals)?;
-        let tried = self.flow.thresholds().flat_map(|threshold| {
+        let privacy = self.rules.privacy.private_data;
+        let privacy = privacy.map(|at| Threshold { signal: Signal::PrivateData, at: f64::from(at) });
+        let tried = self.flow.thresholds().chain(privacy).flat_map(|threshold| {
             let step = if matches!(signals.value(threshold.signal), Value::Count(_)) { 1.0 } else { 0.001 };
             [threshold.at - step, threshold.at, threshold.at + step].map(|to| (threshold.signal, to))
         });

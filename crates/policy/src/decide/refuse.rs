@@ -3,7 +3,7 @@
 use api::{Error, Fault, Track};
 
 use super::choose::{Budgets, Choice};
-use super::{Considered, shown};
+use super::{Considered, Found, shown};
 use crate::estimate::Obstacle;
 
 /// The error for a request that no target takes.
@@ -57,14 +57,8 @@ fn kind(considered: &[Considered]) -> (Fault, &'static str, &'static str) {
 }
 
 /// What an answer must admit: that another track stands in, that something yielded.
-pub(super) fn degraded(
-    wanted: Track,
-    track: Track,
-    lost: &[Considered],
-    considered: &[Considered],
-    budgets: &Budgets,
-    choice: &Choice,
-) -> Option<String> {
+pub(super) fn degraded(wanted: Track, budgets: &Budgets, found: &Found<'_>) -> Option<String> {
+    let Found { track, considered, choice, lost } = *found;
     let mut sentences = Vec::new();
     if wanted != track {
         let reasons = hints(lost.iter());
