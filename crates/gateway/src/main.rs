@@ -1,1 +1,60 @@
-fn main() {}
+//! Pointsman: each request goes down the cheapest track that will get it there.
+//!
+//! This package is the process: it listens, carries each exchange through its life, reloads, drains, and is the command
+//! line. What it knows of deciding, finding, calling and paying is in its sibling crates.
+
+mod admin;
+mod body;
+mod cli;
+mod commands;
+mod data;
+mod decider;
+mod exchange;
+mod explain;
+mod house;
+mod latencies;
+mod listener;
+mod metrics;
+mod reader;
+mod reload;
+mod serve;
+mod settings;
+mod tasks;
+mod training;
+mod wishes;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Why a command ended without doing its work, as an exit status of `sysexits.h`.
+pub(crate) enum Failure {
+    /// The operator's files or arguments are wrong: 64.
+    Wrong(String),
+    /// Something that should be there is not: a model file, a free port: 69.
+    Unavailable(String),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve => serve::serve(&cli.config),
+        Command::Check { files_only } => commands::check(&cli.config, files_only),
+        Command::Explain { text, system, model, json } => {
+            commands::explain(&cli.config, &text, system.as_deref(), &model, json)
+        }
+        Command::Index(command) => commands::index(&cli.config, command),
+        Command::Task(command) => commands::task(&cli.config, command),
+        Command::Report { json } => commands::report(&cli.config, json),
+        Command::Eval(command) => commands::eval(&cli.config, command),
+    };
+    let (status, said) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Wrong(said)) => (64, said),
+        Err(Failure::Unavailable(said)) => (69, said),
+    };
+    commands::say_error(&said);
+    ExitCode::from(status)
+}

@@ -1,0 +1,115 @@
+//! What the user can type. No decision is made here.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A retrieval-augmented routing gateway for language-model traffic.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, about, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// The gateway's own file; the policy, the models and everything else are found from it.
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "config/gateway.toml")]
+    pub(crate) config: PathBuf,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM or SIGINT; SIGHUP or a changed file reloads the configuration.
+    Serve,
+    /// Read every configuration file, tell all mistakes at once, and report the classifiers' cross-validated accuracy.
+    Check {
+        /// Only read the files: no models are loaded, nothing is trained.
+        #[arg(long)]
+        files_only: bool,
+    },
+    /// Tell what would happen to a prompt, and why, without calling anything.
+    Explain {
+        /// The prompt; `-` reads it from standard input.
+        text: String,
+        /// A system prompt that goes before it.
+        #[arg(long)]
+        system: Option<String>,
+        /// The model that the request names.
+        #[arg(long, default_value = "auto")]
+        model: String,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build and ask the index.
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Train and list local models for closed tasks.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Cost, tokens and latency by day, track and model, beside what the reference model would have cost.
+    Report {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure quality on a file of examples.
+    #[command(subcommand)]
+    Eval(EvalCommand),
+}
+
+/// What to do with the index.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Build the index from files and folders (Markdown, text, HTML, JSONL) and swap it in.
+    Build {
+        /// Files and folders; without any, `index.corpus` of the configuration.
+        paths: Vec<PathBuf>,
+    },
+    /// Print the passages found for a question.
+    Search {
+        /// The question.
+        question: String,
+        /// How many passages.
+        #[arg(long, default_value_t = 5)]
+        passages: usize,
+    },
+    /// Print what the index holds.
+    Stats,
+}
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Train a head from a JSONL file of `{"text", "label"}` and serve it as `task/NAME`.
+    Train {
+        /// The task's name: letters, digits, `-` and `_`.
+        name: String,
+        /// The labelled examples.
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Print the trained tasks.
+    List,
+    /// Print what a trained task says of a text.
+    Ask {
+        /// The task's name.
+        name: String,
+        /// The text.
+        text: String,
+    },
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvalCommand {
+    /// The signals, on lines of `{"text"|"messages", "labels": {signal: value}}`.
+    Signals {
+        /// The labelled prompts.
+        #[arg(long)]
+        data: PathBuf,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}

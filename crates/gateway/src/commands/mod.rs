@@ -1,0 +1,57 @@
+//! The commands besides `serve`. The only place that prints.
+
+mod check;
+mod eval;
+mod explain;
+mod index;
+mod report;
+mod task;
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+pub(crate) use check::check;
+pub(crate) use eval::eval;
+pub(crate) use explain::explain;
+pub(crate) use index::index;
+pub(crate) use report::report;
+pub(crate) use task::task;
+
+use crate::Failure;
+use crate::settings::Settings;
+
+/// Prints to stdout. A reader that has closed its end (`| head`) is no error.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+/// Prints to stderr, as the last words of a command that failed.
+pub(crate) fn say_error(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "pointsman: {text}");
+}
+
+/// Whether somebody watches: progress bars are for people.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Reads `gateway.toml`.
+///
+/// # Errors
+/// It cannot be read, or every mistake in it.
+pub(crate) fn load_settings(config: &Path) -> Result<Settings, Failure> {
+    let text = fs::read_to_string(config).map_err(|error| {
+        Failure::Wrong(format!("{}: cannot be read ({error}); name the file with --config", config.display()))
+    })?;
+    let env = |name: &str| std::env::var(name).ok();
+    Settings::parse(config, &text, &env).map_err(|mistakes| Failure::Wrong(mistakes.to_string()))
+}
+
+/// A value as indented JSON.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(|error| Failure::Unavailable(format!("no JSON: {error}")))
+}

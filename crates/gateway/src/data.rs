@@ -1,0 +1,125 @@
+//! The data plane: which request goes where.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use api::{Error, Fault};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use crate::body::{Body, whole};
+use crate::exchange::{self, Arrived, refusal};
+use crate::house::House;
+
+/// Answers one request on the data port.
+pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    if let Err(error) = check_framing(&parts) {
+        return refusal(&error);
+    }
+    let path = parts.uri.path().to_owned();
+    let (allowed, operation) = match path.as_str() {
+        "/v1/chat/completions" | "/v1/route" => (Method::POST, "chat"),
+        "/v1/embeddings" => (Method::POST, "embeddings"),
+        "/v1/models" => (Method::GET, ""),
+        path if path.starts_with("/v1/models/") => (Method::GET, ""),
+        _ => return refusal(&unknown_path(&path)),
+    };
+    if parts.method != allowed {
+        return wrong_method(&path, &allowed);
+    }
+    let arrived = Arrived { house, parts, body, started, operation };
+    match path.as_str() {
+        "/v1/chat/completions" => exchange::chat(arrived).await,
+        "/v1/route" => exchange::route(arrived).await,
+        "/v1/embeddings" => exchange::embeddings(arrived).await,
+        path => models(&arrived, path),
+    }
+}
+
+/// What hyper 1.12 lets through and two readers of one connection could understand differently.
+fn check_framing(parts: &Parts) -> Result<(), Error> {
+    let wrong = |message: &str| Err(Error::new(Fault::BadRequest, "bad_framing", message));
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return wrong("Send one `host` header, not several."),
+        (None, None) if parts.version == Version::HTTP_11 => return wrong("HTTP/1.1 needs a `host` header."),
+        _ => {}
+    }
+    if let (Some(authority), Some(host)) = (parts.uri.authority(), parts.headers.get(HOST))
+        && authority.as_str().as_bytes() != host.as_bytes()
+    {
+        return wrong("The request line names another host than the `host` header.");
+    }
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        if parts.headers.contains_key(CONTENT_LENGTH) {
+            return wrong("Send `content-length` or `transfer-encoding`, not both.");
+        }
+        let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+        let only_chunked = encodings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !only_chunked {
+            return wrong("The only `transfer-encoding` that is taken is `chunked`.");
+        }
+    }
+    Ok(())
+}
+
+fn unknown_path(path: &str) -> Error {
+    let shown: String = path.chars().take(100).collect();
+    Error::new(
+        Fault::NotFound,
+        "unknown_path",
+        format!(
+            "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/embeddings, /v1/route and \
+             GET /v1/models."
+        ),
+    )
+}
+
+fn wrong_method(path: &str, allowed: &Method) -> Response<Body> {
+    let error =
+        Error::new(Fault::MethodNotAllowed, "method_not_allowed", format!("`{path}` takes {allowed} only."));
+    let mut response = refusal(&error);
+    if let Ok(value) = HeaderValue::from_str(allowed.as_str()) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+/// `GET /v1/models` and `GET /v1/models/{id}`; ids may hold slashes (`task/NAME`).
+fn models(arrived: &Arrived, path: &str) -> Response<Body> {
+    let live = arrived.house.decider.live.load();
+    if let Err(error) = live.keys.authenticate(exchange::presented_key(&arrived.parts.headers)) {
+        return refusal(&error);
+    }
+    let all = arrived.house.models(&live);
+    let described = |(id, owner): &(String, String)| -> Value {
+        json!({ "id": id, "object": "model", "created": arrived.house.started_s, "owned_by": owner })
+    };
+    let body = match path.strip_prefix("/v1/models/") {
+        None => json!({ "object": "list", "data": all.iter().map(described).collect::<Vec<_>>() }),
+        Some(id) => match all.iter().find(|(known, _)| known == id) {
+            Some(model) => described(model),
+            None => return refusal(&no_model(id, &all)),
+        },
+    };
+    json_response(&body)
+}
+
+fn no_model(id: &str, all: &[(String, String)]) -> Error {
+    let shown: String = id.chars().take(100).collect();
+    let names: Vec<&str> = all.iter().map(|(id, _)| id.as_str()).collect();
+    let message = format!("There is no model `{shown}`. There are: {}.", names.join(", "));
+    Error::new(Fault::NotFound, "model_not_found", message).with_param("model")
+}
+
+/// A 200 with a JSON body.
+pub(crate) fn json_response(body: &Value) -> Response<Body> {
+    let mut response = Response::new(whole(body.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,60 @@
+//! Who asks, under which id, with which wishes. From here on every path ends in the ticket.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::request::Parts;
+use hyper::body::Incoming;
+
+use super::{Step, Ticket};
+use crate::house::House;
+use crate::wishes::Wishes;
+
+/// A request whose head has been read.
+pub(crate) struct Arrived {
+    pub(crate) house: Arc<House>,
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) started: Instant,
+    pub(crate) operation: &'static str,
+}
+
+/// A request of a known tenant.
+pub(crate) struct Admitted {
+    pub(crate) ticket: Ticket,
+    pub(crate) wishes: Wishes,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Incoming,
+}
+
+impl Arrived {
+    /// Checks the key and the headers and opens the ticket.
+    pub(crate) fn admit(self) -> Step<Admitted> {
+        let headers = self.parts.headers;
+        let mut ticket = Ticket::open(self.house, &headers, self.started, self.operation);
+        let tenant = match ticket.live.keys.authenticate(presented_key(&headers)) {
+            Ok(tenant) => tenant,
+            Err(error) => return Err(ticket.refuse(error)),
+        };
+        ticket.set_tenant(tenant);
+        match Wishes::read(&headers) {
+            Ok(wishes) => {
+                ticket.stage("admit");
+                ticket.record.tags.clone_from(&wishes.tags);
+                Ok(Admitted { ticket, wishes, headers, body: self.body })
+            }
+            Err(error) => Err(ticket.refuse(error)),
+        }
+    }
+}
+
+/// The key in `authorization: Bearer KEY` or `x-api-key: KEY`.
+pub(crate) fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+}

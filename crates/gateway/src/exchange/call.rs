@@ -1,0 +1,227 @@
+//! The plan's targets in order, until one gives an answer that passes its checks. Retries end at the first chunk.
+
+use std::sync::Arc;
+
+use api::{
+    Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage,
+};
+use futures_util::StreamExt;
+use http::{HeaderName, HeaderValue};
+
+use super::decide::Decided;
+use super::ground::{Ground, Grounded, annotate, sources};
+use super::{Step, Ticket};
+use crate::house::{Backend, now_s};
+use crate::reader;
+
+/// An exchange with an answer that has begun.
+pub(crate) struct Called {
+    pub(crate) decided: Decided,
+    pub(crate) answer: Answer,
+    /// The sources that end a streamed answer.
+    pub(crate) sources: Vec<api::Citation>,
+}
+
+/// An answer, whole or begun.
+pub(crate) enum Answer {
+    Whole(Completion),
+    Stream { first: Chunk, rest: Chunks },
+}
+
+impl Grounded {
+    /// Calls the targets of the plan, one after another, while there is reason to go on.
+    pub(crate) async fn call(mut self) -> Step<Called> {
+        if let Some(ground) = self.ground.as_ref().filter(|ground| !ground.covers()) {
+            let answer = Answer::Whole(ground.not_covered(self.decided.ticket.id(), now_s()));
+            self.decided.ticket.attempt("extractive");
+            return Ok(Called { decided: self.decided, answer, sources: Vec::new() });
+        }
+        let mut targets = std::mem::take(&mut self.decided.plan.targets).into_iter().peekable();
+        let mut trouble = Error::internal("a plan without targets");
+        while let Some(target) = targets.next() {
+            let last = targets.peek().is_none();
+            match self.attempt(&target.model, last).await {
+                Ok(answer) => {
+                    let cites = self.ground.as_ref().filter(|_| target.model != "extractive");
+                    let sources = cites.map(|ground| knowledge::cite(&ground.findings)).unwrap_or_default();
+                    self.decided.ticket.stage("call");
+                    return Ok(Called { decided: self.decided, answer, sources });
+                }
+                Err(error) => {
+                    self.decided.ticket.failed_attempt();
+                    let stop = last || !goes_on(&error);
+                    if !stop {
+                        tracing::info!(id = %self.decided.ticket.id(), model = %target.model, %error, "next target");
+                    }
+                    trouble = error;
+                    if stop {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(self.decided.ticket.refuse(trouble))
+    }
+
+    async fn attempt(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
+        self.decided.ticket.attempt(model);
+        let opened = self.open(model, last).await?;
+        match (opened, self.decided.request.stream) {
+            (Answer::Stream { first, rest }, false) => {
+                let whole = self.decided.ticket.waiting(gather(first, rest)).await?;
+                self.accept(model, whole, last)
+            }
+            (Answer::Whole(completion), _) => self.accept(model, completion, last),
+            (stream, true) => Ok(stream),
+        }
+    }
+
+    /// Charges a whole answer and checks it; one that fails its check is paid for all the same.
+    fn accept(&mut self, model: &str, mut completion: Completion, last: bool) -> Result<Answer, Error> {
+        let usage = completion.usage.clone();
+        let usage = usage.unwrap_or_else(|| estimated(&self.decided, answer_bytes(&completion)));
+        completion.usage = Some(usage.clone());
+        self.decided.ticket.charge(&usage);
+        check_contract(&self.decided.request.contract, &completion, last)?;
+        if let Some(ground) = self.ground.as_ref().filter(|_| model != "extractive") {
+            cite(&mut completion, ground, &self.decided.request.contract);
+        }
+        Ok(Answer::Whole(completion))
+    }
+
+    /// Opens an answer: whole, or with its first chunk at hand.
+    async fn open(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
+        let deadline = self.decided.deadline();
+        let ticket = &mut self.decided.ticket;
+        let id = format!("chatcmpl-{}", ticket.id());
+        let house = Arc::clone(&ticket.house);
+        let request = match &self.ground {
+            Some(ground) if model != "extractive" => &ground.request(&self.decided.request)?,
+            _ => &self.decided.request,
+        };
+        let backend = house.backend(model)?;
+        let reply = match &*backend {
+            Backend::Task => {
+                let task = house.decider.tasks.load().get(model.trim_start_matches(policy::TASK_PREFIX))?;
+                let known = self.decided.insight.vector.clone();
+                let request = request.clone();
+                let house = Arc::clone(&house);
+                let work = move || task.answer(&request, known, &*house.decider.encoder, &id, now_s(), last);
+                Reply::Whole(Box::new(blocking(ticket, work).await?))
+            }
+            Backend::Extractive => {
+                let Some(ground) = self.ground.take() else {
+                    return Err(Error::new(
+                        Fault::Unprocessable,
+                        "nothing_to_read",
+                        "The extractive reader only quotes from the index: send this with `model: \"auto\"`.",
+                    ));
+                };
+                let ground = Arc::new(ground);
+                let reading = Arc::clone(&ground);
+                let answer = blocking(ticket, move || reading.quote(&house, &id, now_s())).await;
+                self.ground = Arc::into_inner(ground);
+                Reply::Whole(Box::new(answer?))
+            }
+            Backend::Llama(local) => match &self.ground {
+                Some(ground) => {
+                    let read = reader::read(local, ground, &id, deadline);
+                    Reply::Whole(Box::new(ticket.waiting(read).await?))
+                }
+                None => Reply::Stream(local.chat(request, &id, now_s(), model, deadline)?),
+            },
+            Backend::Upstream { upstream, id: model_id } => {
+                let trace = trace_headers(ticket);
+                let called = upstream.chat(model_id, request, deadline, &trace);
+                ticket.waiting(called).await?.reply
+            }
+            Backend::Missing(why) => return Err(Error::new(Fault::Unavailable, "target_unavailable", why.clone())),
+        };
+        match reply {
+            Reply::Whole(completion) => Ok(Answer::Whole(*completion)),
+            Reply::Stream(rest) => begin(ticket, rest).await,
+        }
+    }
+}
+
+/// Waits for the first chunk: a target that fails before it can still be replaced.
+async fn begin(ticket: &mut Ticket, mut rest: Chunks) -> Result<Answer, Error> {
+    match ticket.waiting(rest.next()).await {
+        Some(Ok(first)) => {
+            ticket.record.first_token_ms = Some(ticket.elapsed().as_secs_f64() * 1e3);
+            Ok(Answer::Stream { first, rest })
+        }
+        Some(Err(error)) => Err(error),
+        None => Err(Error::new(Fault::UpstreamFailed, "upstream_empty", "The model ended its answer before it began.")),
+    }
+}
+
+async fn gather(first: Chunk, mut rest: Chunks) -> Result<Completion, Error> {
+    let mut gather = Gather::new();
+    gather.push(&first);
+    while let Some(chunk) = rest.next().await {
+        gather.push(&chunk?);
+    }
+    Ok(gather.finish())
+}
+
+async fn blocking<T: Send + 'static>(
+    ticket: &mut Ticket,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    ticket.waiting(tokio::task::spawn_blocking(work)).await.map_err(Error::internal)?
+}
+
+/// Whether another target may fare better: the trouble is the target's, not the request's.
+fn goes_on(error: &Error) -> bool {
+    match error.fault {
+        // The upstream says that the request is wrong: so will the next one, unless the request was too long for it
+        // or the operator's key is what it refused.
+        Fault::UpstreamRefused => {
+            matches!(error.upstream_status, Some(401 | 403)) || error.code == "context_length_exceeded"
+        }
+        Fault::Unprocessable => true,
+        _ => error.source != Source::Client || error.fault == Fault::RateLimited,
+    }
+}
+
+/// A JSON contract holds when the text is JSON; the last target's answer is given as it is, since nobody can do better.
+fn check_contract(contract: &Contract, completion: &Completion, last: bool) -> Result<(), Error> {
+    let is_json = match contract {
+        Contract::Free | Contract::Labels(_) => true,
+        Contract::JsonObject | Contract::JsonSchema(_) => completion.choices.iter().all(|choice| {
+            let text = choice.message.content.as_deref();
+            text.is_none_or(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+        }),
+    };
+    if is_json || last {
+        return Ok(());
+    }
+    Err(Error::new(Fault::UpstreamFailed, "contract_broken", "The model's answer is not the JSON that was asked for."))
+}
+
+/// Adds the sources to a reader's answer: for programs always, for people where the answer is free text.
+fn cite(completion: &mut Completion, ground: &Ground, contract: &Contract) {
+    let citations = knowledge::cite(&ground.findings);
+    for choice in &mut completion.choices {
+        if let Some(text) = choice.message.content.as_mut().filter(|_| *contract == Contract::Free) {
+            text.push_str(&sources(&citations));
+        }
+        annotate(&mut choice.message.extra, &citations);
+    }
+}
+
+fn answer_bytes(completion: &Completion) -> usize {
+    completion.choices.iter().filter_map(|choice| choice.message.content.as_ref()).map(String::len).sum()
+}
+
+/// A usage for a target that gave none: four bytes a token, the usual rule of thumb for English.
+pub(crate) fn estimated(decided: &Decided, answer_bytes: usize) -> Usage {
+    Usage::estimated(decided.insight.signals.tokens_in, answer_bytes.div_ceil(4) as u64)
+}
+
+/// The id under which our log and the upstream's can be joined.
+fn trace_headers(ticket: &Ticket) -> Vec<(HeaderName, HeaderValue)> {
+    let id = ticket.request_id().clone();
+    vec![(HeaderName::from_static("x-request-id"), id)]
+}

@@ -1,0 +1,102 @@
+//! From a request to a plan whose worst case is paid for: measured, decided, reserved.
+
+use std::time::{Duration, Instant};
+
+use api::{ChatRequest, Error, Money, Plan};
+use cache::Key;
+
+use super::recall::Missed;
+use super::{Step, Ticket};
+use crate::decider::Insight;
+use crate::house::now_ms;
+use crate::wishes::Wishes;
+
+/// A reservation outlives its deadline by this much, for what is settled after the last byte.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// A request whose signals are known.
+pub(crate) struct Classified {
+    ticket: Ticket,
+    wishes: Wishes,
+    request: ChatRequest,
+    key: Option<Key>,
+    insight: Insight,
+}
+
+/// A request with a plan.
+pub(crate) struct Decided {
+    pub(crate) ticket: Ticket,
+    pub(crate) wishes: Wishes,
+    pub(crate) request: ChatRequest,
+    /// Under which the answer may be remembered.
+    pub(crate) key: Option<Key>,
+    pub(crate) insight: Insight,
+    pub(crate) plan: Plan,
+}
+
+/// A request whose worst case is paid for.
+pub(crate) struct Funded(pub(crate) Decided);
+
+impl Missed {
+    /// Measures what the policy reads, and nothing else.
+    pub(crate) async fn classify(self) -> Step<Classified> {
+        let Self { mut ticket, wishes, request, key } = self;
+        let decider = &ticket.house.decider;
+        let measured = decider.measure(&ticket.live, &request, &wishes, &ticket.tenant).await;
+        ticket.stage("classify");
+        match measured {
+            Ok(insight) => Ok(Classified { ticket, wishes, request, key, insight }),
+            Err(error) => Err(ticket.refuse(error)),
+        }
+    }
+}
+
+impl Classified {
+    /// Asks the policy. Later stages only obey its plan.
+    pub(crate) fn decide(self) -> Step<Decided> {
+        let Self { mut ticket, wishes, request, key, insight } = self;
+        match decide(&ticket, &request, &wishes, &insight) {
+            Ok(plan) => {
+                ticket.set_plan(&plan, insight.signals.tokens_in);
+                ticket.stage("decide");
+                let key = key.filter(|_| plan.cache.write);
+                Ok(Decided { ticket, wishes, request, key, insight, plan })
+            }
+            Err(error) => Err(ticket.refuse(error)),
+        }
+    }
+}
+
+/// The plan for a request whose signals are known.
+pub(super) fn decide(
+    ticket: &Ticket,
+    request: &ChatRequest,
+    wishes: &Wishes,
+    insight: &Insight,
+) -> Result<Plan, Error> {
+    let left = ticket.house.funds.remaining(&ticket.tenant, now_ms());
+    ticket.house.decider.plan(&ticket.live, request, wishes, &ticket.tenant, &insight.signals, left)
+}
+
+impl Decided {
+    /// Sets aside the most that the plan can cost: every target of it, since a failed one may have been paid for.
+    pub(crate) fn reserve(mut self) -> Step<Funded> {
+        let worst: Money = self.plan.targets.iter().map(|target| target.estimate.cost_max).sum();
+        let now = now_ms();
+        let expires = u64::try_from((self.plan.deadline + SETTLING).as_millis()).unwrap_or(u64::MAX / 2);
+        let reserved = self.ticket.house.funds.reserve(&self.ticket.tenant, worst, now, now + expires);
+        match reserved {
+            Ok(reservation) => {
+                self.ticket.hold(reservation);
+                self.ticket.stage("reserve");
+                Ok(Funded(self))
+            }
+            Err(error) => Err(self.ticket.refuse(error)),
+        }
+    }
+
+    /// When the whole answer must be there.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.ticket.started() + self.plan.deadline
+    }
+}

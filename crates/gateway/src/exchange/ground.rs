@@ -1,0 +1,161 @@
+//! Passages for an answer that must rest on them, and what a reader is given to read.
+
+use std::sync::Arc;
+
+use api::{
+    ChatRequest, Citation, Completion, Embed, Error, Fault, Findings, Grounding, Usage, Vector,
+};
+use knowledge::SearchOptions;
+use serde_json::{Map, Value, json};
+
+use super::Step;
+use super::decide::{Decided, Funded};
+use crate::house::House;
+
+/// A request whose passages, if its plan asks for any, have been fetched.
+pub(crate) struct Grounded {
+    pub(crate) decided: Decided,
+    pub(crate) ground: Option<Ground>,
+}
+
+/// The passages that an answer must rest on.
+pub(crate) struct Ground {
+    pub(crate) grounding: Grounding,
+    pub(crate) question: String,
+    pub(crate) vector: Vector,
+    pub(crate) findings: Findings,
+}
+
+impl Funded {
+    /// Fetches the passages that the plan asks for.
+    pub(crate) async fn ground(self) -> Step<Grounded> {
+        let Self(mut decided) = self;
+        let Some(grounding) = decided.plan.grounding.clone() else {
+            return Ok(Grounded { decided, ground: None });
+        };
+        let question = decided.request.last_user_text();
+        let house = Arc::clone(&decided.ticket.house);
+        let known = (decided.insight.vector.take(), decided.insight.findings.take());
+        let fetched = fetch(house, question.clone(), known).await;
+        decided.ticket.stage("ground");
+        match fetched {
+            Ok((vector, mut findings)) => {
+                findings.passages.truncate(grounding.passages_max);
+                Ok(Grounded { decided, ground: Some(Ground { grounding, question, vector, findings }) })
+            }
+            Err(error) => Err(decided.ticket.refuse(error)),
+        }
+    }
+}
+
+async fn fetch(
+    house: Arc<House>,
+    question: String,
+    known: (Option<Vector>, Option<Findings>),
+) -> Result<(Vector, Findings), Error> {
+    if let (Some(vector), Some(findings)) = known {
+        return Ok((vector, findings));
+    }
+    let work = move || -> Result<(Vector, Findings), Error> {
+        let vector = match known.0 {
+            Some(vector) => vector,
+            None => house.decider.vector(&question)?,
+        };
+        let index = house.decider.index.load_full().ok_or_else(no_index)?;
+        let findings = index.search(&question, Some(&vector), &SearchOptions::default())?;
+        Ok((vector, findings))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+fn no_index() -> Error {
+    Error::new(Fault::Unavailable, "index_missing", "There is no index yet: run `pointsman index build`.")
+}
+
+impl Ground {
+    /// Whether the passages are close enough to the question to answer from them.
+    pub(crate) fn covers(&self) -> bool {
+        !self.findings.passages.is_empty() && self.findings.coverage >= self.grounding.coverage_min
+    }
+
+    /// Says what is missing, instead of an answer.
+    pub(crate) fn not_covered(&self, id: &str, created: u64) -> Completion {
+        let mut nearest: Vec<&str> = self.findings.passages.iter().map(|passage| passage.file.as_str()).collect();
+        nearest.dedup();
+        nearest.truncate(3);
+        let text = if nearest.is_empty() {
+            "The index does not cover this: nothing in it shares a word or a meaning with the question.".to_owned()
+        } else {
+            format!(
+                "The index does not cover this. The nearest documents ({}) do not answer the question; \
+                 add one that does, or ask a model that knows the world.",
+                nearest.join(", ")
+            )
+        };
+        let mut completion = Completion::of_text(id, created, "extractive", text, Usage::estimated(0, 0));
+        completion.extra.insert("pointsman".to_owned(), json!({ "covered": false, "coverage": self.findings.coverage }));
+        completion
+    }
+
+    /// The request that a model is sent as the reader: the instructions and the passages instead of the last question.
+    pub(crate) fn request(&self, request: &ChatRequest) -> Result<ChatRequest, Error> {
+        let prompt = knowledge::prompt(&self.question, &self.findings, self.grounding.authoritative);
+        let mut body = request.body.clone();
+        let Some(Value::Array(messages)) = body.get_mut("messages") else {
+            return Err(Error::internal("a checked request has no messages"));
+        };
+        let last = messages.iter().rposition(|message| message.get("role").is_some_and(|role| role == "user"));
+        match last.and_then(|place| messages.get_mut(place)).and_then(Value::as_object_mut) {
+            Some(message) => {
+                message.insert("content".to_owned(), Value::String(prompt));
+            }
+            None => messages.push(json!({ "role": "user", "content": prompt })),
+        }
+        ChatRequest::from_body(body)
+    }
+
+    /// Quotes the best sentences.
+    pub(crate) fn quote(&self, house: &House, id: &str, created: u64) -> Result<Completion, Error> {
+        let answer =
+            knowledge::read_extractively(&self.question, &self.vector, &self.findings, &*house.decider.encoder, 3)?;
+        let read: usize = self.findings.passages.iter().map(|passage| passage.text.len()).sum();
+        let usage = Usage::estimated((read / 4) as u64, (answer.text.len() / 4) as u64);
+        let text = format!("{}{}", answer.text, sources(&answer.citations));
+        let mut completion = Completion::of_text(id, created, "extractive", text, usage);
+        if let Some(choice) = completion.choices.first_mut() {
+            annotate(&mut choice.message.extra, &answer.citations);
+        }
+        Ok(completion)
+    }
+}
+
+/// The sources as a list for people, below the answer.
+pub(crate) fn sources(citations: &[Citation]) -> String {
+    let mut text = String::new();
+    for citation in citations {
+        let lead = if text.is_empty() { "\n\nSources:\n" } else { "\n" };
+        let section = if citation.section.is_empty() { "" } else { ", " };
+        text.push_str(&format!("{lead}[{}] {}{section}{}", citation.number, citation.file, citation.section));
+    }
+    text
+}
+
+/// The sources for programs, in the manner of OpenAI's file citations.
+pub(crate) fn annotate(extra: &mut Map<String, Value>, citations: &[Citation]) {
+    let annotations: Vec<Value> = citations
+        .iter()
+        .map(|citation| {
+            json!({
+                "type": "file_citation",
+                "file_citation": {
+                    "index": citation.number,
+                    "filename": citation.file,
+                    "section": citation.section,
+                    "start_index": citation.span.0,
+                    "end_index": citation.span.1,
+                },
+            })
+        })
+        .collect();
+    extra.insert("annotations".to_owned(), Value::Array(annotations));
+}

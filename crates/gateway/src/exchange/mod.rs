@@ -1,0 +1,56 @@
+//! The life of one chat request. Each stage consumes the one before it, so the compiler checks the order; every way out
+//! passes through the [`Ticket`], which settles exactly once, even when the client has left and hyper dropped us.
+//!
+//! | stage    | file        | what it may refuse with                                     |
+//! |----------|-------------|-------------------------------------------------------------|
+//! | admit    | `admit.rs`  | 400 a header, 401 the key                                   |
+//! | read     | `read.rs`   | 400, 408, 413, 415, 422; 404 the model                      |
+//! | recall   | `recall.rs` | 504 `only-if-cached` without a stored answer                |
+//! | classify | `decide.rs` | -                                                           |
+//! | decide   | `decide.rs` | 403 privacy, 422 needs, 503 nothing can serve it            |
+//! | reserve  | `decide.rs` | 429 the budget                                              |
+//! | ground   | `ground.rs` | 503 the index                                               |
+//! | call     | `call.rs`   | 424, 502, 503, 504 the last target's trouble                |
+//! | relay    | `relay.rs`  | in-band, once the first byte is out                         |
+
+mod admit;
+mod call;
+mod decide;
+mod embeddings;
+mod ground;
+mod read;
+mod recall;
+mod relay;
+mod route;
+mod ticket;
+
+use http::Response;
+
+pub(crate) use admit::{Arrived, presented_key};
+pub(crate) use embeddings::embeddings;
+pub(crate) use ground::{Ground, annotate, sources};
+pub(crate) use route::route;
+pub(crate) use ticket::refusal;
+
+use crate::body::Body;
+use recall::Recalled;
+use ticket::Ticket;
+
+/// What a stage gives: the next one, or the response that ends the exchange, settled already.
+type Step<T> = Result<T, Box<Response<Body>>>;
+
+/// Answers one chat request, from its headers to its last byte.
+pub(crate) async fn chat(arrived: Arrived) -> Response<Body> {
+    chat_or_refuse(arrived).await.unwrap_or_else(|refusal| *refusal)
+}
+
+async fn chat_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
+    let asked = arrived.admit()?.read().await?;
+    let missed = match asked.recall()? {
+        Recalled::Hit(hit) => return Ok(hit.relay()),
+        Recalled::Miss(missed) => *missed,
+    };
+    let funded = missed.classify().await?.decide()?.reserve()?;
+    let called = funded.ground().await?.call().await?;
+    Ok(called.relay())
+}

@@ -1,0 +1,308 @@
+//! The answer goes to the client. A streamed one is pumped by a task of its own that outlives the client: hyper drops
+//! the exchange when the client leaves, and the money must be settled all the same.
+
+use std::time::Duration;
+
+use api::{ChatRequest, Chunk, Chunks, Completion, Error, Gather, Usage, sse};
+use bytes::Bytes;
+use cache::{CacheStatus, Entry, Key, Origin};
+use futures_util::{StreamExt, stream};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{HeaderName, Response};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::Ticket;
+use super::call::{Answer, Called, estimated};
+use super::decide::Decided;
+use super::ground::sources;
+use crate::body::{Body, fed, whole};
+use crate::explain;
+use crate::house::now_ms;
+
+/// A comment goes out after this long a silence, so that proxies between us and the client keep the connection.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// A client that takes nothing for this long is gone.
+const CLIENT_STALL_MAX: Duration = Duration::from_secs(60);
+
+impl Called {
+    /// Sends the answer and settles, now or when the last byte is out.
+    pub(crate) fn relay(self) -> Response<Body> {
+        let Self { decided, answer, sources } = self;
+        match answer {
+            Answer::Whole(completion) if !decided.request.stream => relay_whole(decided, completion),
+            Answer::Whole(completion) => {
+                let chunks = stream::iter(completion.into_chunks().into_iter().map(Ok));
+                relay_stream(decided, Box::pin(chunks), Vec::new(), true)
+            }
+            Answer::Stream { first, rest } => {
+                let chunks = Box::pin(stream::once(async { Ok(first) }).chain(rest));
+                relay_stream(decided, chunks, sources, false)
+            }
+        }
+    }
+}
+
+fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
+    let Decided { mut ticket, key, plan, insight, wishes, .. } = decided;
+    let stored = remember(&ticket, key.as_ref(), &completion);
+    if wishes.explain {
+        completion.extra.insert("pointsman".to_owned(), explain::json(&plan, &insight.signals));
+    }
+    admit_degraded(&mut completion.extra, plan.degraded.as_deref());
+    let mut response = json_response(&completion);
+    ticket.record.status = 200;
+    ticket.stage("relay");
+    ticket.decorate(response.headers_mut());
+    ticket.decorate_cost(response.headers_mut());
+    let status = CacheStatus::Forwarded { why: ticket.forwarded, stored, collapsed: false };
+    stored_headers(response.headers_mut(), &status, None);
+    ticket.observe_latency();
+    ticket.settle();
+    response
+}
+
+fn relay_stream(decided: Decided, chunks: Chunks, cited: Vec<api::Citation>, charged: bool) -> Response<Body> {
+    let (feeder, body) = fed();
+    let mut response = event_stream(body);
+    decided.ticket.decorate(response.headers_mut());
+    let status = CacheStatus::forwarded(decided.ticket.forwarded);
+    stored_headers(response.headers_mut(), &status, None);
+    let house = decided.ticket.house.clone();
+    let pump = Pump { gather: Gather::new(), decided, feeder, cited, charged };
+    house.relays.spawn(pump.run(chunks));
+    response
+}
+
+/// What happened to the stream.
+enum Ending {
+    Whole,
+    Broken(Error),
+    ClientLeft,
+}
+
+/// The task that carries a stream from a target to the client.
+struct Pump {
+    decided: Decided,
+    gather: Gather,
+    feeder: mpsc::Sender<Bytes>,
+    cited: Vec<api::Citation>,
+    /// The usage has been charged with the whole answer.
+    charged: bool,
+}
+
+impl Pump {
+    async fn run(mut self, mut chunks: Chunks) {
+        let ending = self.carry(&mut chunks).await;
+        // The upstream is let go before anything else: a client that left pays for no further token.
+        drop(chunks);
+        self.end(ending).await;
+    }
+
+    async fn carry(&mut self, chunks: &mut Chunks) -> Ending {
+        loop {
+            let next = tokio::select! {
+                () = self.feeder.closed() => return Ending::ClientLeft,
+                next = tokio::time::timeout(HEARTBEAT_EVERY, chunks.next()) => next,
+            };
+            let sent = match next {
+                Err(_) => self.send(sse::HEARTBEAT).await,
+                Ok(Some(Ok(chunk))) => self.pass(chunk).await,
+                Ok(Some(Err(error))) => return Ending::Broken(error),
+                Ok(None) => return Ending::Whole,
+            };
+            if !sent {
+                return Ending::ClientLeft;
+            }
+        }
+    }
+
+    /// Passes a chunk on, without the usage, which has its own place at the end.
+    async fn pass(&mut self, mut chunk: Chunk) -> bool {
+        if self.decided.ticket.record.first_token_ms.is_none() {
+            self.decided.ticket.record.first_token_ms = Some(self.decided.ticket.elapsed().as_secs_f64() * 1e3);
+        }
+        let ends = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+        if ends && !self.cited.is_empty() {
+            let list = sources(&std::mem::take(&mut self.cited));
+            let mut said = Chunk::text(&chunk.id, chunk.created, &chunk.model, list);
+            said.extra.clone_from(&chunk.extra);
+            if !self.emit(&said).await {
+                return false;
+            }
+        }
+        self.gather.push(&chunk);
+        let only_usage = chunk.usage.take().is_some() && chunk.choices.is_empty();
+        only_usage || self.emit_pushed(&chunk).await
+    }
+
+    async fn emit(&mut self, chunk: &Chunk) -> bool {
+        self.gather.push(chunk);
+        self.emit_pushed(chunk).await
+    }
+
+    async fn emit_pushed(&self, chunk: &Chunk) -> bool {
+        match sse::data(chunk) {
+            Ok(bytes) => self.send(bytes).await,
+            Err(error) => {
+                tracing::error!(%error, "a chunk could not be written");
+                false
+            }
+        }
+    }
+
+    async fn send(&self, bytes: Bytes) -> bool {
+        matches!(tokio::time::timeout(CLIENT_STALL_MAX, self.feeder.send(bytes)).await, Ok(Ok(())))
+    }
+
+    /// Tells the client how it ended, remembers a whole answer, and settles.
+    async fn end(mut self, ending: Ending) {
+        let usage = self.charge();
+        match ending {
+            Ending::Whole => {
+                self.decided.ticket.record.status = 200;
+                self.finish(&usage).await;
+            }
+            Ending::Broken(error) => {
+                tracing::warn!(id = %self.decided.ticket.id(), %error, "the stream broke");
+                self.decided.ticket.record.status = 200;
+                self.decided.ticket.record.error_code = Some(error.code.to_owned());
+                if let Ok(bytes) = sse::data(&error.body()) {
+                    self.send(bytes).await;
+                }
+            }
+            Ending::ClientLeft => {
+                self.decided.ticket.record.status = 499;
+                self.decided.ticket.record.error_code = Some("client_closed".to_owned());
+            }
+        }
+        self.decided.ticket.observe_latency();
+        self.decided.ticket.settle();
+    }
+
+    /// Charges what the target said it used, or, where it was cut off before saying so, an estimate.
+    fn charge(&mut self) -> Usage {
+        let told = self.gather.usage().cloned();
+        let usage = told.unwrap_or_else(|| estimated(&self.decided, self.gather.text_bytes()));
+        let ticket = &mut self.decided.ticket;
+        if !self.charged {
+            ticket.charge(&usage);
+        }
+        usage
+    }
+
+    async fn finish(&mut self, usage: &Usage) {
+        let mut completion = std::mem::take(&mut self.gather).finish();
+        completion.usage = Some(usage.clone());
+        remember(&self.decided.ticket, self.decided.key.as_ref(), &completion);
+        let mut sent = true;
+        if self.decided.request.include_usage {
+            let mut last =
+                Chunk::of_usage(&completion.id, completion.created, &completion.model, usage.clone());
+            last.extra.insert("pointsman".to_owned(), self.totals());
+            sent = match sse::data(&last) {
+                Ok(bytes) => self.send(bytes).await,
+                Err(_) => false,
+            };
+        }
+        if sent {
+            self.send(sse::DONE).await;
+        }
+    }
+
+    /// What a whole answer carries in its headers.
+    fn totals(&self) -> Value {
+        let ticket = &self.decided.ticket;
+        let mut totals = json!({
+            "cost_usd": ticket.record.cost.usd(),
+            "saved_usd": ticket.saved().usd(),
+            "attempts": ticket.record.attempts,
+        });
+        if self.decided.wishes.explain {
+            totals["explanation"] = explain::json(&self.decided.plan, &self.decided.insight.signals);
+        }
+        if let Some(degraded) = &self.decided.plan.degraded {
+            totals["degraded"] = json!(degraded);
+        }
+        totals
+    }
+}
+
+/// Remembers a whole answer where the plan allows it; tells whether it did.
+fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> bool {
+    let (Some(key), Some(track)) = (key, ticket.record.track) else { return false };
+    let record = &ticket.record;
+    let origin = Origin {
+        track,
+        model: record.model.clone(),
+        provider: record.provider.clone(),
+        cost: record.cost,
+        reference_cost: record.reference_cost,
+        decision: record.id.clone(),
+    };
+    let entry = Entry::whole(completion.clone(), origin, now_ms());
+    entry.is_ok_and(|entry| ticket.house.answers.put(key.clone(), entry))
+}
+
+/// Marks an answer that is not what the policy would have wanted.
+fn admit_degraded(extra: &mut Map<String, Value>, degraded: Option<&str>) {
+    let Some(degraded) = degraded else { return };
+    let ours = extra.entry("pointsman").or_insert_with(|| json!({}));
+    if let Some(ours) = ours.as_object_mut() {
+        ours.insert("degraded".to_owned(), json!(degraded));
+    }
+}
+
+/// A stored answer in the form that this request wants.
+pub(crate) fn respond_stored(entry: &Entry, request: &ChatRequest) -> Response<Body> {
+    if !request.stream {
+        return json_bytes(entry.body().clone());
+    }
+    let mut events = Vec::new();
+    for mut chunk in entry.completion().clone().into_chunks() {
+        if chunk.usage.is_some() && !request.include_usage {
+            chunk.usage = None;
+            if chunk.choices.is_empty() {
+                continue;
+            }
+        }
+        if let Ok(bytes) = sse::data(&chunk) {
+            events.extend_from_slice(&bytes);
+        }
+    }
+    events.extend_from_slice(&sse::DONE);
+    event_stream(whole(events))
+}
+
+pub(crate) fn json_response(value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => json_bytes(bytes.into()),
+        Err(error) => super::refusal(&Error::internal(error)),
+    }
+}
+
+fn json_bytes(bytes: Bytes) -> Response<Body> {
+    let mut response = Response::new(whole(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would otherwise gather the events before passing them on.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// `cache-status` (RFC 9211) and `age`.
+pub(crate) fn stored_headers(headers: &mut HeaderMap, status: &CacheStatus, age: Option<Duration>) {
+    if let Ok(value) = HeaderValue::from_str(&status.to_string()) {
+        headers.insert(HeaderName::from_static("cache-status"), value);
+    }
+    if let Some(age) = age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
+}

@@ -1,0 +1,228 @@
+//! A running gateway: the decider, the targets, the money, the counters.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api::{Error, Fault, Tenant};
+use arc_swap::ArcSwap;
+use cache::Answers;
+use ledger::{Book, Funds};
+use models::{HttpVersion, Secret, Upstream, UpstreamOptions, Upstreams};
+use policy::{Catalogue, Model, ModelKind, Provider};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::decider::{Decider, Live};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+
+/// How a model is called.
+pub(crate) enum Backend {
+    /// A head: the task's name is in the model's name.
+    Task,
+    /// The reader that quotes.
+    Extractive,
+    /// A model in this process.
+    Llama(local::Model),
+    /// A model over HTTP, under the upstream's own name for it.
+    Upstream { upstream: Upstream, id: String },
+    /// It could not be loaded, for this reason.
+    Missing(String),
+}
+
+/// Every model's backend.
+pub(crate) type Backends = HashMap<String, Arc<Backend>>;
+
+/// Everything of a running gateway.
+pub(crate) struct House {
+    pub(crate) decider: Arc<Decider>,
+    pub(crate) backends: ArcSwap<Backends>,
+    pub(crate) answers: Answers,
+    pub(crate) book: Book,
+    pub(crate) funds: Funds,
+    pub(crate) metrics: Metrics,
+    /// The tasks that carry streams to clients: the drain waits for them.
+    pub(crate) relays: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) nobody: Arc<Tenant>,
+    pub(crate) started_s: u64,
+    refused_change: Mutex<Option<String>>,
+}
+
+impl House {
+    /// Opens the book and the targets around a decider.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub(crate) fn open(decider: Decider, stop: CancellationToken) -> Result<Self, String> {
+        let settings = &decider.settings;
+        let book_folder = settings.files.state.join("book");
+        let (book, recovered) = Book::open(&book_folder).map_err(|error| in_words(&error))?;
+        if recovered.trimmed_bytes > 0 {
+            tracing::warn!(bytes = recovered.trimmed_bytes, "a torn record at the end of the book was trimmed");
+        }
+        for damage in &recovered.damage {
+            tracing::error!(file = %damage.file.display(), offset = damage.offset, why = %damage.why, "the book is damaged");
+        }
+        let funds = Funds::new();
+        let today = ledger::read(&book_folder, Some(now_ms() - now_ms() % 86_400_000)).map_err(|error| in_words(&error))?;
+        funds.restore(today.filter_map(Result::ok), now_ms());
+        let backends = open_backends(settings, decider.live.load().policies.catalogue(), &Backends::new());
+        let answers = Answers::new(settings.cache.bytes_max, settings.cache.ttl);
+        Ok(Self {
+            backends: ArcSwap::from_pointee(backends),
+            answers,
+            book,
+            funds,
+            metrics: Metrics::new(),
+            relays: TaskTracker::new(),
+            stop,
+            nobody: Arc::new(Tenant::open()),
+            started_s: now_s(),
+            refused_change: Mutex::new(None),
+            decider: Arc::new(decider),
+        })
+    }
+
+    /// The backend of a model.
+    ///
+    /// # Errors
+    /// 404 for a name that nobody has, which a plan never holds.
+    pub(crate) fn backend(&self, model: &str) -> Result<Arc<Backend>, Error> {
+        if model.starts_with(policy::TASK_PREFIX) {
+            return Ok(Arc::new(Backend::Task));
+        }
+        if model == policy::EXTRACTIVE {
+            return Ok(Arc::new(Backend::Extractive));
+        }
+        self.backends.load().get(model).cloned().ok_or_else(|| {
+            Error::new(Fault::NotFound, "model_not_found", format!("There is no model `{model}`."))
+        })
+    }
+
+    /// Names everything that decides what an answer is.
+    pub(crate) fn revision(&self, live: &Live) -> String {
+        let index = self.decider.index.load();
+        let index = index.as_ref().map_or(0, |index| index.stats().generation);
+        format!("{}/{index}", live.revision)
+    }
+
+    /// Reads the operator's files again and swaps them in, all or nothing.
+    ///
+    /// # Errors
+    /// The mistakes: what ran before goes on, and `/api/config` and a gauge say so.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let reloaded = Live::read(&self.decider.settings, &self.decider.encoder);
+        let mut refused = self.refused_change.lock().unwrap_or_else(PoisonError::into_inner);
+        match reloaded {
+            Ok(live) => {
+                let backends = open_backends(&self.decider.settings, live.policies.catalogue(), &self.backends.load());
+                self.backends.store(Arc::new(backends));
+                self.decider.live.store(Arc::new(live));
+                self.metrics.reload_ok.set(1);
+                *refused = None;
+                Ok(())
+            }
+            Err(mistakes) => {
+                self.metrics.reload_ok.set(0);
+                *refused = Some(mistakes.clone());
+                Err(mistakes)
+            }
+        }
+    }
+
+    /// Why the last change of the files was refused.
+    pub(crate) fn refused_change(&self) -> Option<String> {
+        self.refused_change.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Opens what is new and keeps what is loaded: a model in memory is not loaded twice.
+fn open_backends(settings: &Settings, catalogue: &Catalogue, open: &Backends) -> Backends {
+    let upstreams = Upstreams::new();
+    let mut backends = Backends::new();
+    for model in catalogue.models() {
+        let loaded = open.get(&*model.name).filter(|backend| matches!(***backend, Backend::Llama(_)));
+        let backend = match loaded {
+            Some(backend) => Arc::clone(backend),
+            None => Arc::new(open_backend(settings, model, &upstreams)),
+        };
+        if let Backend::Missing(why) = &*backend {
+            tracing::warn!(model = %model.name, %why, "a model is not available");
+        }
+        backends.insert(model.name.to_string(), backend);
+    }
+    backends
+}
+
+fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Backend {
+    if let Some(why) = model.missing() {
+        return Backend::Missing(why.to_owned());
+    }
+    match &model.kind {
+        ModelKind::Task => Backend::Task,
+        ModelKind::Extractive => Backend::Extractive,
+        ModelKind::Llama { path, contexts, queue_max } => {
+            let options = local::Options {
+                path: settings.beside(path),
+                contexts: *contexts,
+                context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
+                queue_max: *queue_max,
+            };
+            local::Model::load(&options).map_or_else(|error| Backend::Missing(in_words(&error)), Backend::Llama)
+        }
+        ModelKind::OpenAi { provider, id } => open_upstream(settings, provider, id, upstreams),
+    }
+}
+
+fn open_upstream(settings: &Settings, provider: &Provider, id: &str, upstreams: &Upstreams) -> Backend {
+    let Some(base_url) = &provider.base_url else {
+        return Backend::Missing(format!("set the base_url of provider.{}", provider.name));
+    };
+    match Upstream::new(upstreams, upstream_options(settings, provider, base_url)) {
+        Ok(upstream) => Backend::Upstream { upstream, id: id.to_owned() },
+        Err(error) => Backend::Missing(in_words(&error)),
+    }
+}
+
+/// The provider as the operator describes it; what the file leaves open keeps the defaults of `models`.
+fn upstream_options(settings: &Settings, provider: &Provider, base_url: &str) -> UpstreamOptions {
+    let defaults = UpstreamOptions::new(&*provider.name, base_url);
+    UpstreamOptions {
+        key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
+        headers: provider.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        allow_private_addresses: provider.allow_private_addresses,
+        ca_file: provider.ca_file.as_ref().map(|path| settings.beside(path)),
+        http_version: match provider.http_version {
+            policy::HttpVersion::Auto => HttpVersion::Auto,
+            policy::HttpVersion::Http1 => HttpVersion::Http1,
+            policy::HttpVersion::Http2 => HttpVersion::Http2,
+        },
+        connect_timeout: provider.connect_timeout.unwrap_or(defaults.connect_timeout),
+        first_byte_timeout: provider.first_byte_timeout.unwrap_or(defaults.first_byte_timeout),
+        idle_timeout: provider.idle_timeout.unwrap_or(defaults.idle_timeout),
+        concurrency_max: provider.concurrency_max.unwrap_or(defaults.concurrency_max),
+        retries_max: provider.retries_max.unwrap_or(defaults.retries_max),
+        ..defaults
+    }
+}
+
+/// An error for the operator's eyes: with the detail that callers do not see.
+pub(crate) fn in_words(error: &Error) -> String {
+    match &error.detail {
+        Some(detail) => format!("{} ({detail})", error.message),
+        None => error.message.clone(),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_s() -> u64 {
+    now_ms() / 1000
+}

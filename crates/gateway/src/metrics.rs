@@ -1,0 +1,167 @@
+//! What is counted, under the names of the OpenTelemetry GenAI conventions and our own. Labels come only from the
+//! operator's files and from closed sets, so the number of series is bounded.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Labels of one call, by the GenAI conventions.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct CallLabels {
+    /// `chat` or `embeddings`.
+    pub(crate) gen_ai_operation_name: &'static str,
+    /// The provider's name in `models.toml`, `pointsman` for what runs in the process.
+    pub(crate) gen_ai_provider_name: String,
+    /// The model's name in `models.toml`, or `task/NAME`.
+    pub(crate) gen_ai_request_model: String,
+    /// The error's code, empty for none.
+    pub(crate) error_type: &'static str,
+}
+
+/// Labels of a token count.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TokenLabels {
+    /// The provider's name.
+    pub(crate) gen_ai_provider_name: String,
+    /// The model's name.
+    pub(crate) gen_ai_request_model: String,
+    /// `input` or `output`.
+    pub(crate) gen_ai_token_type: &'static str,
+}
+
+/// Labels of a decision.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct DecisionLabels {
+    /// The track taken.
+    pub(crate) track: &'static str,
+    /// The policy that decided.
+    pub(crate) policy: String,
+    /// The question that decided, by its id.
+    pub(crate) reason: String,
+}
+
+/// Labels of money.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct MoneyLabels {
+    /// Who paid.
+    pub(crate) tenant: String,
+    /// The track taken.
+    pub(crate) track: &'static str,
+    /// The model's name.
+    pub(crate) model: String,
+}
+
+/// Labels of a cache look-up.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct CacheLabels {
+    /// `exact`.
+    pub(crate) tier: &'static str,
+    /// `hit`, `miss` or `bypass`.
+    pub(crate) result: &'static str,
+}
+
+/// Labels of a stage.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct StageLabels {
+    /// The stage of the exchange.
+    pub(crate) stage: &'static str,
+}
+
+/// Labels of a tenant's gauge.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TenantLabels {
+    /// The tenant's name in `gateway.toml`.
+    pub(crate) tenant: String,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) operation: Family<CallLabels, Histogram, fn() -> Histogram>,
+    pub(crate) request: Family<CallLabels, Histogram, fn() -> Histogram>,
+    pub(crate) first_token: Family<CallLabels, Histogram, fn() -> Histogram>,
+    pub(crate) per_token: Family<CallLabels, Histogram, fn() -> Histogram>,
+    pub(crate) tokens: Family<TokenLabels, Counter>,
+    pub(crate) decisions: Family<DecisionLabels, Counter>,
+    pub(crate) cost: Family<MoneyLabels, Counter<f64, AtomicU64>>,
+    pub(crate) saved: Family<MoneyLabels, Counter<f64, AtomicU64>>,
+    pub(crate) overhead: Family<StageLabels, Histogram, fn() -> Histogram>,
+    pub(crate) cache: Family<CacheLabels, Counter>,
+    pub(crate) budget: Family<TenantLabels, Gauge<f64, AtomicU64>>,
+    pub(crate) reload_ok: Gauge,
+    pub(crate) in_flight: Gauge,
+    pub(crate) unrecorded: Counter,
+}
+
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 18))
+}
+
+fn overheads() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_005, 2.5, 14))
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            operation: Family::new_with_constructor(durations as fn() -> Histogram),
+            request: Family::new_with_constructor(durations as fn() -> Histogram),
+            first_token: Family::new_with_constructor(durations as fn() -> Histogram),
+            per_token: Family::new_with_constructor(durations as fn() -> Histogram),
+            tokens: Family::default(),
+            decisions: Family::default(),
+            cost: Family::default(),
+            saved: Family::default(),
+            overhead: Family::new_with_constructor(overheads as fn() -> Histogram),
+            cache: Family::default(),
+            budget: Family::default(),
+            reload_ok: Gauge::default(),
+            in_flight: Gauge::default(),
+            unrecorded: Counter::default(),
+        };
+        metrics.register();
+        metrics.reload_ok.set(1);
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let mut add = |name: &str, help: &str, metric: Box<dyn prometheus_client::registry::Metric>| {
+            registry.register(name, help, metric);
+        };
+        add("gen_ai_client_operation_duration_seconds", "Time of a call to a target", Box::new(self.operation.clone()));
+        add("gen_ai_server_request_duration_seconds", "Time of a request to the gateway", Box::new(self.request.clone()));
+        add("gen_ai_server_time_to_first_token_seconds", "Time to the first token", Box::new(self.first_token.clone()));
+        add("gen_ai_server_time_per_output_token_seconds", "Time per further token", Box::new(self.per_token.clone()));
+        add("gen_ai_client_token_usage", "Tokens used", Box::new(self.tokens.clone()));
+        add("pointsman_decisions", "Decisions taken", Box::new(self.decisions.clone()));
+        add("pointsman_cost_usd", "Dollars spent", Box::new(self.cost.clone()));
+        add("pointsman_saved_usd", "Dollars saved against the reference model", Box::new(self.saved.clone()));
+        add("pointsman_overhead_seconds", "Time spent in the gateway itself", Box::new(self.overhead.clone()));
+        add("pointsman_cache_requests", "Cache look-ups", Box::new(self.cache.clone()));
+        add("pointsman_budget_remaining_usd", "Left of today's budget", Box::new(self.budget.clone()));
+        add("pointsman_config_last_reload_successful", "1 if the files on disk are what runs", Box::new(self.reload_ok.clone()));
+        add("pointsman_requests_in_flight", "Requests not settled yet", Box::new(self.in_flight.clone()));
+        add("pointsman_unrecorded", "Records that the book could not take", Box::new(self.unrecorded.clone()));
+    }
+
+    /// The exposition in the OpenMetrics text format.
+    pub(crate) fn exposition(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = encode(&mut text, &self.registry) {
+            // Only a failing writer can fail here, and a String does not; say it all the same.
+            let _ = write!(text, "# the metrics could not be written: {error}\n# EOF\n");
+        }
+        text
+    }
+}

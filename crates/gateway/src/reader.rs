@@ -1,0 +1,88 @@
+//! The in-process model as a reader of passages.
+//!
+//! A model of this size does not follow chat instructions, but it continues a pattern: two worked examples, then the
+//! passage and the question. Its answer counts only where it stands in the passages, letter for letter but for case
+//! and spaces: everything else it says is made up more often than not.
+
+use std::time::Instant;
+
+use api::{Citation, Completion, Error, Fault};
+
+use crate::exchange::{Ground, annotate, sources};
+use crate::house::now_s;
+
+/// Tokens of a short answer.
+const ANSWER_TOKENS_MAX: u64 = 40;
+/// Passages that fit a small model's attention.
+const PASSAGES_MAX: usize = 2;
+
+/// Our own two examples; what matters is their form.
+const EXAMPLES: &str = "\
+Passage: The harbour lights of Vell were first lit in 1871, after the council had bought the old tower for 300 crowns.
+Question: When were the harbour lights first lit?
+Answer: 1871
+
+Passage: To empty the queue, run `mill drain --all`. The command waits until every worker has stopped.
+Question: Which command empties the queue?
+Answer: mill drain --all
+
+";
+
+/// Reads an answer out of the best passages.
+///
+/// # Errors
+/// The model failed, or its answer does not stand in the passages (`unsupported`), so that the next reader is asked.
+pub(crate) async fn read(model: &local::Model, ground: &Ground, id: &str, deadline: Instant) -> Result<Completion, Error> {
+    let passages: Vec<&api::Passage> = ground.findings.passages.iter().take(PASSAGES_MAX).collect();
+    let texts: Vec<String> = passages.iter().map(|passage| one_line(&passage.text)).collect();
+    let prompt = format!("{EXAMPLES}Passage: {}\nQuestion: {}\nAnswer:", texts.join(" "), one_line(&ground.question));
+    let read = model.complete(&prompt, ANSWER_TOKENS_MAX, &["\n".to_owned()], deadline).await?;
+    let answer = read.text.trim().to_owned();
+    let found = texts.iter().position(|text| stands_in(&answer, text));
+    let Some(place) = found.filter(|_| !answer.is_empty()) else {
+        let said = "The in-process reader's answer does not stand in the passages.";
+        return Err(Error::new(Fault::Unprocessable, "unsupported", said).with_detail(answer));
+    };
+    let passage = passages[place];
+    let citation = Citation {
+        number: 1,
+        file: passage.file.clone(),
+        section: passage.section.clone(),
+        span: passage.span,
+    };
+    let cited = [citation];
+    let text = format!("{answer} [1]{}", sources(&cited));
+    let mut completion = Completion::of_text(id, now_s(), "reader", text, read.usage);
+    if let Some(choice) = completion.choices.first_mut() {
+        annotate(&mut choice.message.extra, &cited);
+    }
+    Ok(completion)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn stands_in(answer: &str, passage: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let lower = text.to_lowercase();
+        lower.split_whitespace().map(|word| word.trim_matches(['`', '"', '.', ','])).collect::<Vec<_>>().join(" ")
+    };
+    plain(passage).contains(&plain(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_only_where_it_stands_in_the_passage() {
+        for (answer, passage, stands) in [
+            ("1871.", "were first lit in 1871, after", true),
+            ("Mill  drain", "run `mill drain --all`", true),
+            ("1872", "were first lit in 1871", false),
+        ] {
+            assert_eq!(stands_in(answer, passage), stands, "{answer}");
+        }
+    }
+}
