@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::address::Unresolved;
 use crate::breaker::Outcome;
 use crate::connect::Unconnected;
+use crate::said::{Said, retry_after};
 use crate::secret::Redactor;
 
 /// A failed attempt.
@@ -29,7 +30,6 @@ pub(crate) struct Failure {
 
 const MESSAGE_CHARS_MAX: usize = 600;
 const DETAIL_CHARS_MAX: usize = 2_000;
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Failure {
     /// The upstream broke: tried again, and counted against it.
@@ -233,95 +233,6 @@ const FAILED: &str = "The model's provider failed; `upstream_status` has its own
 const REDIRECTED: &str = "The model's provider answered with a redirect, which the gateway does not follow: its operator \
                           must correct the address.";
 
-/// What an upstream said in an error, in the forms that providers use.
-#[derive(Default)]
-struct Said {
-    message: String,
-    /// `error.code`, `error.type` and `error.status`, as text.
-    names: Vec<String>,
-    number: Option<u64>,
-    param: Option<String>,
-    /// All of it, for the log.
-    raw: String,
-}
-
-impl Said {
-    fn from_body(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Self::from_error(value.get("error").unwrap_or(&value)),
-            Err(_) => Self {
-                message: "(its answer is not JSON)".to_owned(),
-                raw: String::from_utf8_lossy(body).into_owned(),
-                ..Self::default()
-            },
-        }
-    }
-
-    fn from_error(error: &Value) -> Self {
-        let field = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-        let text = error.as_str().map(str::to_owned);
-        let message = text.or_else(|| field("message")).or_else(|| field("detail"));
-        Self {
-            message: message.unwrap_or_else(|| "(it gave no reason)".to_owned()),
-            names: ["code", "type", "status"].into_iter().filter_map(field).collect(),
-            number: ["code", "status", "status_code"]
-                .iter()
-                .find_map(|name| error.get(*name).and_then(Value::as_u64)),
-            param: field("param"),
-            raw: error.to_string(),
-        }
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.names.iter().any(|own| own == name)
-    }
-
-    /// The HTTP status that the error stands for.
-    fn status(&self) -> Option<u16> {
-        let number = self.number.and_then(|number| u16::try_from(number).ok());
-        let by_name = || {
-            Some(match () {
-                () if self.is("insufficient_quota") || self.is("rate_limit_exceeded") => 429,
-                () if self.is("rate_limit_error") || self.is("RESOURCE_EXHAUSTED") => 429,
-                () if self.is("authentication_error") || self.is("invalid_api_key") => 401,
-                () if self.is("invalid_request_error") || self.is("BadRequestError") => 400,
-                () if self.refusal() != REFUSED => 400,
-                () => return None,
-            })
-        };
-        number.filter(|status| (300..600).contains(status)).or_else(by_name)
-    }
-
-    /// The code of a refusal: those that a plan acts on keep their own.
-    fn refusal(&self) -> &'static str {
-        if self.is("context_length_exceeded") || self.is("string_above_max_length") {
-            "context_length_exceeded"
-        } else if self.is("content_filter") || self.is("content_policy_violation") {
-            "content_filter"
-        } else {
-            REFUSED
-        }
-    }
-}
-
-const REFUSED: &str = "upstream_refused";
-
-/// `retry-after-ms`, or `retry-after` as seconds or as a date; at most a day.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-    let milliseconds = text("retry-after-ms").and_then(number).map(|number| number / 1000.0);
-    let wait = match (milliseconds, text("retry-after")) {
-        (Some(seconds), _) => Duration::try_from_secs_f64(seconds).ok()?,
-        (None, Some(value)) => match number(value) {
-            Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-            None => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or(Duration::ZERO),
-        },
-        (None, None) => return None,
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
-}
-
 /// An error and all its causes in one line.
 fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -349,31 +260,6 @@ fn find<E: StdError + 'static>(error: &dyn StdError) -> Option<&E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check_retry_after(headers: &[(&'static str, &'static str)], expected: Option<u64>) {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
-        let map: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
-            .collect();
-        let expected = expected.map(Duration::from_millis);
-        assert_eq!(retry_after(&map, now), expected, "{headers:?}");
-    }
-
-    #[test]
-    fn retry_after_is_read_in_all_its_forms() {
-        check_retry_after(&[], None);
-        check_retry_after(&[("retry-after", "3")], Some(3_000));
-        check_retry_after(&[("retry-after", "1.5")], Some(1_500));
-        check_retry_after(&[("retry-after", "9"), ("retry-after-ms", "250")], Some(250));
-        check_retry_after(&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10_000));
-        check_retry_after(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")], Some(0));
-        check_retry_after(&[("retry-after", "99999999999999999999999999")], None);
-        check_retry_after(&[("retry-after", "99999999")], Some(86_400_000));
-        for value in ["", "-1", "soon", "NaN", "inf"] {
-            check_retry_after(&[("retry-after", value)], None);
-        }
-    }
 
     /// fault's status, code, tried again here, safe elsewhere, what the breaker learns
     type Expected = (u16, &'static str, bool, bool, Outcome);

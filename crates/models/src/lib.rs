@@ -16,6 +16,7 @@ mod connect;
 mod dialect;
 mod failure;
 mod options;
+mod said;
 mod secret;
 mod slots;
 mod stream;

@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto;
 use models::{HttpVersion, Upstream, UpstreamOptions, Upstreams};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use crate::provider::{COMPLETION, Provider, good};
@@ -107,7 +107,10 @@ async fn a_private_address_behind_a_name_is_refused_before_connecting() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_unreachable() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // Bound and not listening: nobody else can be given this port meanwhile.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap().port();
     let plain = Provider::start([good()]).await;
     let [refusing, not_tls, unknown] = [
         tls_options(closed),
