@@ -49,9 +49,9 @@ pub enum HttpVersion {
     /// What both sides prefer.
     Auto,
     /// HTTP/1.1 only.
-    One,
+    Http1,
     /// HTTP/2 only.
-    Two,
+    Http2,
 }
 
 /// A server that speaks OpenAI's dialect. A limit that is `None` is left to the caller's defaults.

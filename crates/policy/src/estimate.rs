@@ -104,8 +104,9 @@ impl Request<'_> {
         let search = self.retrieval.map_or(Duration::ZERO, |retrieval| retrieval.search);
         let first = match observed {
             Some(observed) => observed.first_token.max(reading),
-            None => prior.first_token.saturating_add(reading).saturating_add(search),
+            None => prior.first_token.saturating_add(reading),
         };
+        let first = first.saturating_add(search);
         let per_token = observed.map_or(prior.per_token, |observed| observed.per_token);
         (first, first.saturating_add(times(per_token, answer)))
     }
@@ -150,6 +151,7 @@ impl Request<'_> {
             (facts.audio && !supports.audio, "cannot take sounds or files"),
             (facts.logprobs && !supports.logprobs, "gives no log-probabilities"),
             (json && !supports.json, "does not answer in JSON"),
+            (facts.n > 1 && !matches!(model.kind, ModelKind::OpenAi { .. }), "gives one answer to a request"),
         ];
         if let Some((_, need)) = needs.iter().find(|(unmet, _)| *unmet) {
             return Some((*need).to_owned());

@@ -37,25 +37,13 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every mistake found in one or more files, ordered by file and line. Never empty.
+/// Every mistake found in a file, ordered by line. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// The mistakes in order.
-    pub fn as_slice(&self) -> &[Mistake] {
-        &self.0
-    }
-
-    /// These and those of another file.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        Self::ordered(self.0)
-    }
-
     fn ordered(mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        mistakes.sort_by_key(|mistake| mistake.line);
         mistakes.dedup();
         Self(mistakes)
     }

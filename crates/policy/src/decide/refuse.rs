@@ -72,7 +72,7 @@ pub(super) fn degraded(wanted: Track, budgets: &Budgets, found: &Found<'_>) -> O
         if !choice.stage.floor && wanted == track {
             let reasons = hints(considered.iter());
             if !reasons.is_empty() {
-                sentences.push(format!("Not available were others{reasons}."));
+                sentences.push(format!("Others could not be asked{reasons}."));
             }
         }
     }

@@ -29,16 +29,6 @@ impl<'d> Table<'d> {
         Self { document, table, path, line, asked: RefCell::new(Vec::new()) }
     }
 
-    /// Where the table begins.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// The table's dotted key, empty for the root.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// A key that may be absent.
     pub fn optional(&self, key: &str) -> Field<'d> {
         self.asked.borrow_mut().push(key.to_owned());
@@ -147,11 +137,6 @@ pub struct Field<'d> {
 }
 
 impl<'d> Field<'d> {
-    /// The line of the key, or of its table where the key is absent.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
     /// Whether the key is there.
     pub fn is_given(&self) -> bool {
         self.value.is_some()
