@@ -17,7 +17,11 @@ use crate::house::House;
 #[expect(clippy::unused_async, reason = "the listener takes a future, and later endpoints wait")]
 pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Response<Body> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return refusal(&Error::new(Fault::MethodNotAllowed, "method_not_allowed", "The admin port takes GET."));
+        return refusal(&Error::new(
+            Fault::MethodNotAllowed,
+            "method_not_allowed",
+            "The admin port takes GET.",
+        ));
     }
     match request.uri().path() {
         "/livez" => text("ok\n", "text/plain; charset=utf-8"),
@@ -52,7 +56,7 @@ fn config(house: &House) -> Response<Body> {
         "revision": live.revision,
         "file": house.decider.settings.file.display().to_string(),
         "policies": live.policies.all().iter().map(|policy| policy.name()).collect::<Vec<_>>(),
-        "models": house.models(&live).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
+        "models": house.decider.models(&live).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "refused": house.refused_change(),
     }))
 }

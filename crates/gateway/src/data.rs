@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::{Error, Fault};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
@@ -19,7 +19,10 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     if let Err(error) = check_framing(&parts) {
-        return refusal(&error);
+        // What follows on this connection may be part of the same attempt to be misunderstood.
+        let mut response = refusal(&error);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
     }
     let path = parts.uri.path().to_owned();
     let (allowed, operation) = match path.as_str() {
@@ -47,6 +50,7 @@ fn check_framing(parts: &Parts) -> Result<(), Error> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return wrong("Send one `host` header, not several."),
+        (Some(host), None) if host.is_empty() => return wrong("The `host` header is empty."),
         (None, None) if parts.version == Version::HTTP_11 => return wrong("HTTP/1.1 needs a `host` header."),
         _ => {}
     }
@@ -96,7 +100,7 @@ fn models(arrived: &Arrived, path: &str) -> Response<Body> {
     if let Err(error) = live.keys.authenticate(exchange::presented_key(&arrived.parts.headers)) {
         return refusal(&error);
     }
-    let all = arrived.house.models(&live);
+    let all = arrived.house.decider.models(&live);
     let described = |(id, owner): &(String, String)| -> Value {
         json!({ "id": id, "object": "model", "created": arrived.house.started_s, "owned_by": owner })
     };

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use api::{ChatRequest, Embed, Error, Findings, Plan, Prices, Signal, SignalSet, Signals, Tenant, Usage, Vector};
+use api::{
+    ChatRequest, Embed, Error, Findings, Plan, Prices, Signal, SignalSet, Signals, Tenant, Usage, Vector,
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use classify::{Classifier, Encoder, EncoderOptions, View};
 use knowledge::{Corpus, Index, Opened, SearchOptions};
@@ -107,7 +109,11 @@ impl Files {
     pub(crate) fn read(settings: &Settings) -> Result<Self, String> {
         let read = |path: &std::path::Path, key: &str| {
             fs::read_to_string(path).map_err(|error| {
-                format!("{}: cannot be read ({error}); `files.{key}` of {} names it", path.display(), settings.file.display())
+                format!(
+                    "{}: cannot be read ({error}); `files.{key}` of {} names it",
+                    path.display(),
+                    settings.file.display()
+                )
             })
         };
         match (read(&settings.files.models, "models"), read(&settings.files.policy, "policy")) {
@@ -130,7 +136,8 @@ impl Files {
         let catalogue = catalogue.map_err(|mistakes| mistakes.to_string())?;
         let policies = Policies::parse(&label(&settings.files.policy), &self.policy, &catalogue);
         let policies = policies.map_err(|mistakes| mistakes.to_string())?;
-        let unknown: Vec<String> = settings.tenants.iter().filter_map(|tenant| tenant.unknown_policy(&policies)).collect();
+        let unknown: Vec<String> =
+            settings.tenants.iter().filter_map(|tenant| tenant.unknown_policy(&policies)).collect();
         if unknown.is_empty() { Ok(policies) } else { Err(unknown.join("\n")) }
     }
 
@@ -222,10 +229,12 @@ impl Decider {
             let vector = decider.vector(&question)?;
             if for_signals {
                 // Without instructions and earlier turns the request is its question: one vector serves both.
-                let of_request = if of_request == question { vector.clone() } else { decider.vector(&of_request)? };
+                let of_request =
+                    if of_request == question { vector.clone() } else { decider.vector(&of_request)? };
                 insight.signals = live.classifier.signals(&view, wanted.union(ALWAYS), Some(&of_request));
             }
-            let findings = index.map(|index| index.search(&question, Some(&vector), &SearchOptions::default()));
+            let findings =
+                index.map(|index| index.search(&question, Some(&vector), &SearchOptions::default()));
             insight.findings = findings.transpose()?;
             insight.signals.coverage = insight.findings.as_ref().map_or(0.0, |findings| findings.coverage);
             insight.signals.task = task.map(|task| task.matched(&vector));
@@ -340,9 +349,26 @@ impl Decider {
     pub(crate) fn models(&self, live: &Live) -> Vec<(String, String)> {
         let ours = |name: &str| (name.to_owned(), "pointsman".to_owned());
         let mut all: Vec<(String, String)> = vec![ours(policy::AUTO)];
-        all.extend(live.policies.all().iter().map(|policy| ours(policy.name())).filter(|(name, _)| name != policy::AUTO));
-        all.extend(live.policies.catalogue().models().iter().map(|model| (model.name.to_string(), model.provider().to_owned())));
-        all.extend(live.policies.catalogue().aliases().map(|(alias, model)| (alias.to_owned(), model.provider().to_owned())));
+        all.extend(
+            live.policies
+                .all()
+                .iter()
+                .map(|policy| ours(policy.name()))
+                .filter(|(name, _)| name != policy::AUTO),
+        );
+        all.extend(
+            live.policies
+                .catalogue()
+                .models()
+                .iter()
+                .map(|model| (model.name.to_string(), model.provider().to_owned())),
+        );
+        all.extend(
+            live.policies
+                .catalogue()
+                .aliases()
+                .map(|(alias, model)| (alias.to_owned(), model.provider().to_owned())),
+        );
         all.extend(self.tasks.load().iter().map(|task| ours(&format!("task/{}", task.name))));
         all.push(ours(&self.settings.encoder.name));
         all
@@ -366,7 +392,10 @@ pub(crate) fn load_encoder(settings: &Settings) -> Result<Encoder, String> {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub(crate) fn open_index(settings: &Settings, encoder: &Encoder) -> Result<(Option<Index>, Option<String>), String> {
+pub(crate) fn open_index(
+    settings: &Settings,
+    encoder: &Encoder,
+) -> Result<(Option<Index>, Option<String>), String> {
     let damaged = |set_aside: &std::path::Path, why: &str| {
         format!("the index was damaged ({why}) and set aside as {}", set_aside.display())
     };

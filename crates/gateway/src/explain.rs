@@ -5,10 +5,8 @@ use serde_json::{Map, Value, json};
 
 /// The plan, the signals, and the reasons.
 pub(crate) fn json(plan: &Plan, signals: &Signals) -> Value {
-    let measured: Map<String, Value> = Signal::ALL
-        .iter()
-        .map(|signal| (signal.name().to_owned(), json!(signals.value(*signal))))
-        .collect();
+    let measured: Map<String, Value> =
+        Signal::ALL.iter().map(|signal| (signal.name().to_owned(), json!(signals.value(*signal)))).collect();
     let targets: Vec<Value> = plan
         .targets
         .iter()

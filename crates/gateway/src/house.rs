@@ -60,13 +60,17 @@ impl House {
         let book_folder = settings.files.state.join("book");
         let (book, recovered) = Book::open(&book_folder).map_err(|error| in_words(&error))?;
         if recovered.trimmed_bytes > 0 {
-            tracing::warn!(bytes = recovered.trimmed_bytes, "a torn record at the end of the book was trimmed");
+            tracing::warn!(
+                bytes = recovered.trimmed_bytes,
+                "a torn record at the end of the book was trimmed"
+            );
         }
         for damage in &recovered.damage {
             tracing::error!(file = %damage.file.display(), offset = damage.offset, why = %damage.why, "the book is damaged");
         }
         let funds = Funds::new();
-        let today = ledger::read(&book_folder, Some(now_ms() - now_ms() % 86_400_000)).map_err(|error| in_words(&error))?;
+        let today = ledger::read(&book_folder, Some(now_ms() - now_ms() % 86_400_000))
+            .map_err(|error| in_words(&error))?;
         funds.restore(today.filter_map(Result::ok), now_ms());
         let backends = open_backends(settings, decider.live.load().policies.catalogue(), &Backends::new());
         let answers = Answers::new(settings.cache.bytes_max, settings.cache.ttl);
@@ -117,7 +121,8 @@ impl House {
         let mut refused = self.refused_change.lock().unwrap_or_else(PoisonError::into_inner);
         match reloaded {
             Ok(live) => {
-                let backends = open_backends(&self.decider.settings, live.policies.catalogue(), &self.backends.load());
+                let backends =
+                    open_backends(&self.decider.settings, live.policies.catalogue(), &self.backends.load());
                 self.backends.store(Arc::new(backends));
                 self.decider.live.store(Arc::new(live));
                 self.metrics.reload_ok.set(1);
@@ -170,7 +175,8 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
                 context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
                 queue_max: *queue_max,
             };
-            local::Model::load(&options).map_or_else(|error| Backend::Missing(in_words(&error)), Backend::Llama)
+            local::Model::load(&options)
+                .map_or_else(|error| Backend::Missing(in_words(&error)), Backend::Llama)
         }
         ModelKind::OpenAi { provider, id } => open_upstream(settings, provider, id, upstreams),
     }
@@ -191,7 +197,11 @@ fn upstream_options(settings: &Settings, provider: &Provider, base_url: &str) ->
     let defaults = UpstreamOptions::new(&*provider.name, base_url);
     UpstreamOptions {
         key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
-        headers: provider.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        headers: provider
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
         allow_private_addresses: provider.allow_private_addresses,
         ca_file: provider.ca_file.as_ref().map(|path| settings.beside(path)),
         http_version: match provider.http_version {

@@ -31,7 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// In one sentence that names the address and the key that sets it.
 pub(crate) async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|error| {
-        let said = format!("cannot listen on {address} ({error}); set `listen.{key}` in gateway.toml to a free address");
+        let said = format!(
+            "cannot listen on {address} ({error}); set `listen.{key}` in gateway.toml to a free address"
+        );
         Error::new(Fault::Unavailable, "cannot_listen", said)
     })
 }

@@ -136,23 +136,52 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        let mut add = |name: &str, help: &str, metric: Box<dyn prometheus_client::registry::Metric>| {
-            registry.register(name, help, metric);
-        };
-        add("gen_ai_client_operation_duration_seconds", "Time of a call to a target", Box::new(self.operation.clone()));
-        add("gen_ai_server_request_duration_seconds", "Time of a request to the gateway", Box::new(self.request.clone()));
-        add("gen_ai_server_time_to_first_token_seconds", "Time to the first token", Box::new(self.first_token.clone()));
-        add("gen_ai_server_time_per_output_token_seconds", "Time per further token", Box::new(self.per_token.clone()));
-        add("gen_ai_client_token_usage", "Tokens used", Box::new(self.tokens.clone()));
-        add("pointsman_decisions", "Decisions taken", Box::new(self.decisions.clone()));
-        add("pointsman_cost_usd", "Dollars spent", Box::new(self.cost.clone()));
-        add("pointsman_saved_usd", "Dollars saved against the reference model", Box::new(self.saved.clone()));
-        add("pointsman_overhead_seconds", "Time spent in the gateway itself", Box::new(self.overhead.clone()));
-        add("pointsman_cache_requests", "Cache look-ups", Box::new(self.cache.clone()));
-        add("pointsman_budget_remaining_usd", "Left of today's budget", Box::new(self.budget.clone()));
-        add("pointsman_config_last_reload_successful", "1 if the files on disk are what runs", Box::new(self.reload_ok.clone()));
-        add("pointsman_requests_in_flight", "Requests not settled yet", Box::new(self.in_flight.clone()));
-        add("pointsman_unrecorded", "Records that the book could not take", Box::new(self.unrecorded.clone()));
+        registry.register(
+            "gen_ai_client_operation_duration_seconds",
+            "Time of a call to a target",
+            self.operation.clone(),
+        );
+        registry.register(
+            "gen_ai_server_request_duration_seconds",
+            "Time of a request to the gateway",
+            self.request.clone(),
+        );
+        registry.register(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time to the first token",
+            self.first_token.clone(),
+        );
+        registry.register(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Time per further token",
+            self.per_token.clone(),
+        );
+        registry.register("gen_ai_client_token_usage", "Tokens used", self.tokens.clone());
+        registry.register("pointsman_decisions", "Decisions taken", self.decisions.clone());
+        registry.register("pointsman_cost_usd", "Dollars spent", self.cost.clone());
+        registry.register(
+            "pointsman_saved_usd",
+            "Dollars saved against the reference model",
+            self.saved.clone(),
+        );
+        registry.register(
+            "pointsman_overhead_seconds",
+            "Time spent in the gateway itself",
+            self.overhead.clone(),
+        );
+        registry.register("pointsman_cache_requests", "Cache look-ups", self.cache.clone());
+        registry.register("pointsman_budget_remaining_usd", "Left of today's budget", self.budget.clone());
+        registry.register(
+            "pointsman_config_last_reload_successful",
+            "1 if the files on disk are what runs",
+            self.reload_ok.clone(),
+        );
+        registry.register("pointsman_requests_in_flight", "Requests not settled yet", self.in_flight.clone());
+        registry.register(
+            "pointsman_unrecorded",
+            "Records that the book could not take",
+            self.unrecorded.clone(),
+        );
     }
 
     /// The exposition in the OpenMetrics text format.

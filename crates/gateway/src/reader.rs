@@ -32,10 +32,16 @@ Answer: mill drain --all
 ///
 /// # Errors
 /// The model failed, or its answer does not stand in the passages (`unsupported`), so that the next reader is asked.
-pub(crate) async fn read(model: &local::Model, ground: &Ground, id: &str, deadline: Instant) -> Result<Completion, Error> {
+pub(crate) async fn read(
+    model: &local::Model,
+    ground: &Ground,
+    id: &str,
+    deadline: Instant,
+) -> Result<Completion, Error> {
     let passages: Vec<&api::Passage> = ground.findings.passages.iter().take(PASSAGES_MAX).collect();
     let texts: Vec<String> = passages.iter().map(|passage| one_line(&passage.text)).collect();
-    let prompt = format!("{EXAMPLES}Passage: {}\nQuestion: {}\nAnswer:", texts.join(" "), one_line(&ground.question));
+    let prompt =
+        format!("{EXAMPLES}Passage: {}\nQuestion: {}\nAnswer:", texts.join(" "), one_line(&ground.question));
     let read = model.complete(&prompt, ANSWER_TOKENS_MAX, &["\n".to_owned()], deadline).await?;
     let answer = read.text.trim().to_owned();
     let found = texts.iter().position(|text| stands_in(&answer, text));
@@ -66,7 +72,11 @@ fn one_line(text: &str) -> String {
 fn stands_in(answer: &str, passage: &str) -> bool {
     let plain = |text: &str| -> String {
         let lower = text.to_lowercase();
-        lower.split_whitespace().map(|word| word.trim_matches(['`', '"', '.', ','])).collect::<Vec<_>>().join(" ")
+        lower
+            .split_whitespace()
+            .map(|word| word.trim_matches(['`', '"', '.', ',']))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     plain(passage).contains(&plain(answer))
 }

@@ -11,30 +11,43 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use crate::house::House;
+use crate::settings::Settings;
 
 /// Editors write a file in several steps; the reload waits until they have been quiet this long.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Waits for reasons to reload, for ever.
-pub(crate) async fn watch(house: Arc<House>, mut hangup: Signal) {
-    let (changed, mut changes) = mpsc::channel::<()>(1);
-    // Dropping the watcher ends it, so it lives as long as this task.
-    let _watcher = match watcher(&house, changed) {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "files are not watched; send SIGHUP after a change");
-            None
-        }
-    };
-    loop {
-        tokio::select! {
-            signalled = hangup.recv() => if signalled.is_none() { return },
-            Some(()) = changes.recv() => settle(&mut changes).await,
-        }
-        let reloading = Arc::clone(&house);
-        let done = tokio::task::spawn_blocking(move || reload(&reloading)).await;
-        if let Err(error) = done {
-            tracing::error!(%error, "the reload failed");
+/// Watches the operator's files, the trained tasks and the index. Made before they are read, so that no change falls
+/// between the two.
+pub(crate) struct Watch {
+    changes: mpsc::Receiver<()>,
+    /// Dropping it would end the watching.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Begins to watch; where the system does not let us, SIGHUP is left, and the log says so.
+    pub(crate) fn begin(settings: &Settings) -> Self {
+        let (changed, changes) = mpsc::channel(1);
+        let watcher = watcher(settings, changed)
+            .inspect_err(|error| tracing::warn!(%error, "files are not watched; send SIGHUP after a change"));
+        Self { changes, _watcher: watcher.ok() }
+    }
+
+    /// Reloads whenever there is a reason to, for ever.
+    pub(crate) async fn run(mut self, house: Arc<House>, mut hangup: Signal) {
+        loop {
+            tokio::select! {
+                signalled = hangup.recv() => if signalled.is_none() { return },
+                changed = self.changes.recv(), if self._watcher.is_some() => {
+                    if changed.is_none() { return }
+                    settle(&mut self.changes).await;
+                }
+            }
+            let reloading = Arc::clone(&house);
+            let done = tokio::task::spawn_blocking(move || reload(&reloading)).await;
+            if let Err(error) = done {
+                tracing::error!(%error, "the reload failed");
+            }
         }
     }
 }
@@ -52,9 +65,15 @@ fn reload(house: &House) {
 }
 
 /// Watches the folders, not the files: editors replace files, and a watch on a file dies with it.
-fn watcher(house: &House, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let files = watched_files(house);
-    let mut folders: Vec<PathBuf> = files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
+fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let tasks = settings.files.state.join("tasks");
+    for folder in [&tasks, &settings.index.path] {
+        // A folder that is not there yet cannot be watched.
+        std::fs::create_dir_all(folder)?;
+    }
+    let files = watched_files(settings);
+    let mut folders: Vec<PathBuf> =
+        files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
     folders.sort();
     folders.dedup();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -73,8 +92,7 @@ fn watcher(house: &House, changed: mpsc::Sender<()>) -> notify::Result<Recommend
 }
 
 /// The files and folders whose change matters, by their true paths: what the watcher reports.
-fn watched_files(house: &House) -> Vec<PathBuf> {
-    let settings = &house.decider.settings;
+fn watched_files(settings: &Settings) -> Vec<PathBuf> {
     let paths = [
         settings.file.clone(),
         settings.files.policy.clone(),

@@ -13,7 +13,8 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::{load_settings, say};
 use crate::decider::Decider;
 use crate::house::{Backend, House, in_words};
-use crate::{Failure, admin, data, listener, reload};
+use crate::reload::Watch;
+use crate::{Failure, admin, data, listener};
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn serve(config: &Path) -> Result<(), Failure> {
@@ -29,12 +30,18 @@ pub(crate) fn serve(config: &Path) -> Result<(), Failure> {
             (Err(error), _) | (_, Err(error)) => Err(Failure::Unavailable(in_words(&error))),
         }
     })?;
+    let watch = Watch::begin(&settings);
     let decider = Decider::load(settings)?;
     let house = House::open(decider, CancellationToken::new()).map_err(Failure::Unavailable)?;
-    runtime.block_on(run(Arc::new(house), data_listener, admin_listener))
+    runtime.block_on(run(Arc::new(house), watch, data_listener, admin_listener))
 }
 
-async fn run(house: Arc<House>, data_listener: TcpListener, admin_listener: TcpListener) -> Result<(), Failure> {
+async fn run(
+    house: Arc<House>,
+    watch: Watch,
+    data_listener: TcpListener,
+    admin_listener: TcpListener,
+) -> Result<(), Failure> {
     say(&banner(&house, &data_listener, &admin_listener));
     let no_signal = |error: std::io::Error| Failure::Unavailable(format!("no signal handler: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
@@ -42,7 +49,7 @@ async fn run(house: Arc<House>, data_listener: TcpListener, admin_listener: TcpL
     let hangup = signal(SignalKind::hangup()).map_err(no_signal)?;
     let mending = Arc::clone(&house);
     tokio::task::spawn_blocking(move || mending.decider.mend_index());
-    let reloading = tokio::spawn(reload::watch(Arc::clone(&house), hangup));
+    let reloading = tokio::spawn(watch.run(Arc::clone(&house), hangup));
     let limits = &house.decider.settings.limits;
     let data_house = Arc::clone(&house);
     let admin_house = Arc::clone(&house);
@@ -90,10 +97,12 @@ fn start_log() {
 }
 
 fn banner(house: &House, data_listener: &TcpListener, admin_listener: &TcpListener) -> String {
-    let address = |listener: &TcpListener| listener.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string());
+    let address =
+        |listener: &TcpListener| listener.local_addr().map_or_else(|_| "?".to_owned(), |at| at.to_string());
     let (data, admin) = (address(data_listener), address(admin_listener));
     let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!("\npointsman {version}\n  data   http://{data}/v1\n  admin  http://{admin}\n\nTracks\n");
+    let mut text =
+        format!("\npointsman {version}\n  data   http://{data}/v1\n  admin  http://{admin}\n\nTracks\n");
     for line in tracks(house) {
         text.push_str(&format!("  {line}\n"));
     }
@@ -113,7 +122,8 @@ fn tracks(house: &House) -> Vec<String> {
     let live = house.decider.live.load();
     let backends = house.backends.load();
     let mut lines = Vec::new();
-    let tasks: Vec<String> = house.decider.tasks.load().iter().map(|task| format!("task/{}", task.name)).collect();
+    let tasks: Vec<String> =
+        house.decider.tasks.load().iter().map(|task| format!("task/{}", task.name)).collect();
     for track in [api::Track::Local, api::Track::External] {
         let mut ready: Vec<String> = if track == api::Track::Local { tasks.clone() } else { Vec::new() };
         let mut missing = Vec::new();

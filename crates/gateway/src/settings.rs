@@ -87,7 +87,10 @@ impl TenantSettings {
         let names = policies.all().iter().map(|policy| &**policy.name());
         let names: Vec<&str> = names.collect();
         let tenant = &self.tenant.name;
-        Some(format!("gateway.toml: tenant `{tenant}`: there is no policy `{wanted}`; allowed: {}", names.join(", ")))
+        Some(format!(
+            "gateway.toml: tenant `{tenant}`: there is no policy `{wanted}`; allowed: {}",
+            names.join(", ")
+        ))
     }
 }
 
@@ -115,7 +118,12 @@ impl Settings {
             encoder: section(&root, "encoder", |table| reader.encoder(table)),
             index: section(&root, "index", |table| reader.index(table)),
             cache: section(&root, "cache", |table| reader.cache(table)),
-            tenants: root.optional("tenant").tables().into_iter().filter_map(|table| reader.tenant(table)).collect(),
+            tenants: root
+                .optional("tenant")
+                .tables()
+                .into_iter()
+                .filter_map(|table| reader.tenant(table))
+                .collect(),
         };
         root.finish();
         document.check()?;
@@ -147,21 +155,20 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn listen(&self, table: Option<&Table<'_>>) -> Listen {
-        Listen {
-            data: self.address(table, "data", 8080),
-            admin: self.address(table, "admin", 9090),
-        }
+        Listen { data: self.address(table, "data", 8080), admin: self.address(table, "admin", 9090) }
     }
 
     fn address(&self, table: Option<&Table<'_>>, key: &str, port: u16) -> SocketAddr {
         let default = SocketAddr::from(([127, 0, 0, 1], port));
         let Some(field) = table.map(|table| table.optional(key)) else { return default };
         let text = match field.setting(self.env) {
-            Some(Setting::Set(text)) => text,
+            Some(Setting::Value(text)) => text,
             Some(Setting::Unset(_)) | None => return default,
         };
         text.parse().unwrap_or_else(|_| {
-            field.wrong(format!("`{text}` is no address; allowed: an IP and a port, such as 127.0.0.1:{port}"));
+            field.wrong(format!(
+                "`{text}` is no address; allowed: an IP and a port, such as 127.0.0.1:{port}"
+            ));
             default
         })
     }
@@ -228,7 +235,7 @@ impl Reader<'_> {
         let name = table.required("name").text();
         let key_field = table.required("key");
         let key = match key_field.setting(self.env) {
-            Some(Setting::Set(key)) => Some(key),
+            Some(Setting::Value(key)) => Some(key),
             Some(Setting::Unset(variable)) => {
                 key_field.wrong(format!("the environment variable `{variable}` is not set"));
                 None
@@ -246,7 +253,7 @@ impl Reader<'_> {
     fn path(&self, table: Option<&Table<'_>>, key: &str, default: &str) -> PathBuf {
         let given = table.and_then(|table| table.optional(key).setting(self.env));
         match given {
-            Some(Setting::Set(path)) => self.folder.join(path),
+            Some(Setting::Value(path)) => self.folder.join(path),
             Some(Setting::Unset(_)) | None => self.folder.join(default),
         }
     }
@@ -291,7 +298,8 @@ mod tests {
 
     #[test]
     fn a_tenant_has_its_key_from_the_environment_and_never_shows_it() {
-        let settings = parse("[[tenant]]\nname = \"a\"\nkey = \"env:KEY_A\"\ndaily_budget_usd = 1.5\n").expect("good");
+        let settings =
+            parse("[[tenant]]\nname = \"a\"\nkey = \"env:KEY_A\"\ndaily_budget_usd = 1.5\n").expect("good");
         assert_eq!(settings.tenants[0].key, "secret");
         assert!(!format!("{settings:?}").contains("secret"));
     }

@@ -6,9 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::{
-    ChatRequest, Completion, Contract, Embed, Error, Fault, Head, TaskMatch, Usage, Vector, cosine,
-};
+use api::{ChatRequest, Completion, Contract, Embed, Error, Fault, Head, TaskMatch, Usage, Vector, cosine};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -46,7 +44,9 @@ impl Tasks {
         let mut tasks = BTreeMap::new();
         let mut problems = Vec::new();
         let entries = fs::read_dir(folder(state)).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        for path in
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"))
+        {
             match Task::read(&path, encoder) {
                 Ok(task) => {
                     tasks.insert(task.name.clone(), Arc::new(task));
@@ -95,7 +95,12 @@ impl Task {
     ///
     /// # Errors
     /// The encoder failed, or the examples cannot be learnt from; the message says why.
-    pub(crate) fn train(name: &str, examples: &[(String, String)], encoder: &dyn Embed, now_ms: u64) -> Result<(Self, learn::HeadReport), Error> {
+    pub(crate) fn train(
+        name: &str,
+        examples: &[(String, String)],
+        encoder: &dyn Embed,
+        now_ms: u64,
+    ) -> Result<(Self, learn::HeadReport), Error> {
         let texts: Vec<&str> = examples.iter().map(|(text, _)| text.as_str()).collect();
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(64) {
@@ -125,10 +130,13 @@ impl Task {
 
     fn read(path: &Path, encoder: &str) -> Result<Self, String> {
         let bytes = fs::read(path).map_err(|error| error.to_string())?;
-        let task: Self = serde_json::from_slice(&bytes).map_err(|error| format!("not a trained task: {error}"))?;
+        let task: Self =
+            serde_json::from_slice(&bytes).map_err(|error| format!("not a trained task: {error}"))?;
         if task.encoder != encoder {
             let name = &task.name;
-            return Err(format!("trained with another encoder; train it again: pointsman task train {name} --data FILE"));
+            return Err(format!(
+                "trained with another encoder; train it again: pointsman task train {name} --data FILE"
+            ));
         }
         Ok(task)
     }
@@ -170,7 +178,9 @@ impl Task {
 
     fn has_labels(&self, wanted: &[String]) -> bool {
         wanted.len() == self.head.labels.len()
-            && wanted.iter().all(|label| self.head.labels.iter().any(|known| known.eq_ignore_ascii_case(label)))
+            && wanted
+                .iter()
+                .all(|label| self.head.labels.iter().any(|known| known.eq_ignore_ascii_case(label)))
     }
 
     /// Answers a request with its label. Where it is unsure and another target waits (`must` is false), it hands on.
@@ -190,7 +200,10 @@ impl Task {
         };
         let (label, confidence, usual) = self.ask(&vector);
         if confidence < self.threshold && !must {
-            let said = format!("task/{} is not sure enough: {confidence:.2} is below {:.2}.", self.name, self.threshold);
+            let said = format!(
+                "task/{} is not sure enough: {confidence:.2} is below {:.2}.",
+                self.name, self.threshold
+            );
             return Err(Error::new(Fault::Unprocessable, "task_unsure", said));
         }
         let usage = Usage::exact(encoder.count_tokens(&text) as u64, encoder.count_tokens(label) as u64);
@@ -228,7 +241,8 @@ fn threshold(report: &learn::HeadReport, labels: &[usize]) -> f32 {
         .enumerate()
         .map(|(row, label)| {
             let probabilities = report.probabilities(row);
-            let best = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |best| best.0);
+            let best =
+                probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |best| best.0);
             (probabilities.get(best).copied().unwrap_or(0.0), best == *label)
         })
         .collect();
@@ -297,8 +311,14 @@ mod tests {
         for (contract, expected) in [
             (Contract::Free, "pos"),
             (Contract::JsonObject, r#"{"label":"pos"}"#),
-            (schema(r#"{"properties":{"why":{"enum":["x"]},"sentiment":{"enum":["pos","neg"]}}}"#), r#"{"sentiment":"pos"}"#),
-            (schema(r#"{"properties":{"n":{"type":"number"},"verdict":{"type":"string"}}}"#), r#"{"verdict":"pos"}"#),
+            (
+                schema(r#"{"properties":{"why":{"enum":["x"]},"sentiment":{"enum":["pos","neg"]}}}"#),
+                r#"{"sentiment":"pos"}"#,
+            ),
+            (
+                schema(r#"{"properties":{"n":{"type":"number"},"verdict":{"type":"string"}}}"#),
+                r#"{"verdict":"pos"}"#,
+            ),
             (schema("{}"), r#"{"label":"pos"}"#),
         ] {
             assert_eq!(in_contract("pos", &contract), expected);

@@ -36,7 +36,11 @@ pub(crate) struct Reports {
 ///
 /// # Errors
 /// In words: the exemplars are wrong or too few, or the encoder failed.
-pub(crate) fn classifier(exemplars: &Path, state: &Path, encoder: &dyn Embed) -> Result<Classifier, Vec<String>> {
+pub(crate) fn classifier(
+    exemplars: &Path,
+    state: &Path,
+    encoder: &dyn Embed,
+) -> Result<Classifier, Vec<String>> {
     let examples = classify::read_exemplars(exemplars)?;
     let path = state.join(format!("classifier-{}.json", fingerprint(&examples, encoder)));
     let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
@@ -73,7 +77,8 @@ fn train(examples: &[Exemplar], encoder: &dyn Embed) -> Result<(Kept, Reports), 
         .iter()
         .map(|example| kinds.iter().position(|kind| kind == example.kind.name()).unwrap_or(0))
         .collect();
-    let kind = learn::train_head(&inputs, &labels, &kinds, &options).map_err(|unfit| vec![format!("kind: {unfit}")])?;
+    let kind = learn::train_head(&inputs, &labels, &kinds, &options)
+        .map_err(|unfit| vec![format!("kind: {unfit}")])?;
     let contradictions = kind
         .report
         .contradictions(&labels, 0.9)
@@ -82,7 +87,11 @@ fn train(examples: &[Exemplar], encoder: &dyn Embed) -> Result<(Kept, Reports), 
             let example = &examples[found.row];
             format!(
                 "{}:{}: kept as {}, but the others make it {} ({:.0} %)",
-                example.file.display(), example.line, found.label, found.said, found.probability * 100.0
+                example.file.display(),
+                example.line,
+                found.label,
+                found.said,
+                found.probability * 100.0
             )
         })
         .collect();

@@ -107,8 +107,9 @@ fn tags(headers: &HeaderMap) -> Result<Vec<String>, Error> {
         .map(str::to_owned)
         .collect();
     if tags.len() > TAGS_MAX || tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
-        let allowed =
-            format!("The header `{NAME}` may hold {TAGS_MAX} tags of {TAG_BYTES_MAX} bytes, with commas between.");
+        let allowed = format!(
+            "The header `{NAME}` may hold {TAGS_MAX} tags of {TAG_BYTES_MAX} bytes, with commas between."
+        );
         return Err(Error::field(NAME, allowed));
     }
     Ok(tags)

@@ -15,7 +15,7 @@ pub(crate) fn number(at_ms: u64) -> u64 {
 }
 
 /// The time from `now_ms` to the next day's start.
-pub(crate) fn left(now_ms: u64) -> Duration {
+pub fn until_next_day(now_ms: u64) -> Duration {
     Duration::from_millis(DAY_MS - now_ms % DAY_MS)
 }
 
@@ -43,7 +43,7 @@ mod tests {
         ] {
             assert_eq!(date(at_ms), text);
             if at_ms < u64::MAX {
-                assert_eq!(left(at_ms), Duration::from_millis(left_ms), "{at_ms}");
+                assert_eq!(until_next_day(at_ms), Duration::from_millis(left_ms), "{at_ms}");
             }
         }
     }

@@ -184,7 +184,7 @@ fn fits(account: &Account, budget: Money, worst: Money, now_ms: u64) -> Result<(
          budget resets at 00:00 UTC.",
         account.spent
     ))
-    .with_retry_after(day::left(now_ms)))
+    .with_retry_after(day::until_next_day(now_ms)))
 }
 
 /// Money held for one request. Posting or voiding consumes it; dropping it voids it, so that no path can leak money or

@@ -14,6 +14,7 @@ mod segment;
 mod writer;
 
 pub use book::{Book, Counts, Options, Recovered};
+pub use day::until_next_day;
 pub use funds::{Funds, Reservation, Standing};
 pub use keys::Keys;
 pub use read::{Damage, Records, read};

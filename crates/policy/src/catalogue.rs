@@ -190,13 +190,11 @@ impl Model {
         }
     }
 
-    /// The provider's name, or how it runs on this host: what `x-pointsman-provider` shows.
+    /// The provider's name, `pointsman` for what runs in this process: what `x-pointsman-provider` shows.
     pub fn provider(&self) -> &str {
         match &self.kind {
             ModelKind::OpenAi { provider, .. } => &provider.name,
-            ModelKind::Llama { .. } => "llama",
-            ModelKind::Task => ANY_TASK,
-            ModelKind::Extractive => EXTRACTIVE,
+            ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => "pointsman",
         }
     }
 

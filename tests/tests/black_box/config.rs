@@ -70,7 +70,7 @@ fn the_policy_file_tells_all_its_mistakes() {
     let provider = Provider::start();
     let setup = setup(&provider, &["ok"]).with(
         "policy.toml",
-        "[policy.bad]\nquality_floor = 7\ntargets.external = [\"okay\"]\ndedline_ms = 5\n\n\
+        "[policy.bad]\nquality_floor = 7\ntargets.external = [\"okk\"]\ndedline_ms = 5\n\n\
          [[policy.bad.question]]\nid = \"a\"\nask = \"?\"\nwhen = \"reasonin > 0.5\"\nyes = \"nowhere\"\nno = \"external\"\n",
     );
     refused(
@@ -78,7 +78,7 @@ fn the_policy_file_tells_all_its_mistakes() {
         &[
             "policy.toml:",
             "quality_floor",
-            "`okay`",
+            "`okk`",
             "`ok`",
             "dedline_ms",
             "deadline_ms",

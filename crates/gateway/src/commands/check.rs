@@ -12,8 +12,10 @@ pub(crate) fn check(config: &Path, files_only: bool) -> Result<(), Failure> {
     // All files are read even when the first is wrong: a second run for the second mistake is a run too many.
     let settings = load_settings(config)?;
     let files = Files::read(&settings).and_then(|files| files.check(&settings));
-    let exemplars = classify::read_exemplars(&settings.files.exemplars).map_err(|mistakes| mistakes.join("\n"));
-    let mistakes: Vec<String> = [files.as_ref().err().cloned(), exemplars.as_ref().err().cloned()].into_iter().flatten().collect();
+    let exemplars =
+        classify::read_exemplars(&settings.files.exemplars).map_err(|mistakes| mistakes.join("\n"));
+    let mistakes: Vec<String> =
+        [files.as_ref().err().cloned(), exemplars.as_ref().err().cloned()].into_iter().flatten().collect();
     if !mistakes.is_empty() {
         return Err(Failure::Wrong(mistakes.join("\n")));
     }
@@ -22,8 +24,8 @@ pub(crate) fn check(config: &Path, files_only: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
-    let reports =
-        training::report(&settings.files.exemplars, &encoder).map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
+    let reports = training::report(&settings.files.exemplars, &encoder)
+        .map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
     say(&told(&reports));
     Ok(())
 }

@@ -14,11 +14,19 @@ use crate::wishes::Wishes;
 use crate::{Failure, explain as told};
 
 /// Decides a prompt as the gateway would, and prints the decision.
-pub(crate) fn explain(config: &Path, text: &str, system: Option<&str>, model: &str, as_json: bool) -> Result<(), Failure> {
+pub(crate) fn explain(
+    config: &Path,
+    text: &str,
+    system: Option<&str>,
+    model: &str,
+    as_json: bool,
+) -> Result<(), Failure> {
     let text = if text == "-" { read_stdin()? } else { text.to_owned() };
     let decider = Arc::new(Decider::load(load_settings(config)?)?);
-    let request = ChatRequest::from_body(body(&text, system, model)).map_err(|error| Failure::Wrong(in_words(&error)))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Unavailable(format!("no runtime: {error}")))?;
+    let request = ChatRequest::from_body(body(&text, system, model))
+        .map_err(|error| Failure::Wrong(in_words(&error)))?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::Unavailable(format!("no runtime: {error}")))?;
     let (live, tenant, wishes) = (decider.live.load_full(), Tenant::open(), Wishes::default());
     let insight = runtime
         .block_on(decider.measure(&live, &request, &wishes, &tenant))

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::Embed;
-use indicatif::{ProgressBar, ProgressStyle};
 use classify::Encoder;
+use indicatif::{ProgressBar, ProgressStyle};
 use knowledge::{Corpus, Index, Progress, SearchOptions, Stage};
 
 use crate::Failure;
@@ -87,7 +87,8 @@ fn search(settings: &Settings, question: &str, passages: usize) -> Result<(), Fa
     let findings = index.search(question, vectors.first().map(Vec::as_slice), &options).map_err(failed)?;
     say(&format!("coverage {:.2}", findings.coverage));
     for (place, passage) in findings.passages.iter().enumerate() {
-        let section = if passage.section.is_empty() { String::new() } else { format!(", {}", passage.section) };
+        let section =
+            if passage.section.is_empty() { String::new() } else { format!(", {}", passage.section) };
         say(&format!(
             "\n[{}] {}{section} (score {:.2}, BM25 {:.2}, cosine {:.2})\n{}",
             place + 1,
@@ -115,6 +116,9 @@ fn open(settings: &Settings, encoder: &Encoder) -> Result<Index, Failure> {
         say_error(&format!("{why}; run `pointsman index build`"));
     }
     index.ok_or_else(|| {
-        Failure::Unavailable(format!("there is no index in {}; run `pointsman index build`", settings.index.path.display()))
+        Failure::Unavailable(format!(
+            "there is no index in {}; run `pointsman index build`",
+            settings.index.path.display()
+        ))
     })
 }

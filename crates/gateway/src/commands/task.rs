@@ -54,7 +54,13 @@ fn list(settings: &Settings) -> Result<(), Failure> {
     say(&format!("{:<32}{:>8}{:>8}{:>10}", "task", "labels", "classes", "accuracy"));
     for task in tasks.iter() {
         let classes = task.head.labels.len();
-        say(&format!("{:<32}{:>8}{:>8}{:>10.3}", format!("task/{}", task.name), task.labels, classes, task.accuracy));
+        say(&format!(
+            "{:<32}{:>8}{:>8}{:>10.3}",
+            format!("task/{}", task.name),
+            task.labels,
+            classes,
+            task.accuracy
+        ));
     }
     for problem in problems {
         say(&format!("left out: {problem}"));
@@ -86,7 +92,8 @@ struct Example {
 /// The first ten lines that are none, with their numbers.
 pub(crate) fn read_examples(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     const TOLD_MAX: usize = 10;
-    let wrong = |error: std::io::Error| Failure::Wrong(format!("{}: cannot be read: {error}", path.display()));
+    let wrong =
+        |error: std::io::Error| Failure::Wrong(format!("{}: cannot be read: {error}", path.display()));
     let file = File::open(path).map_err(wrong)?;
     let mut examples = Vec::new();
     let mut mistakes = Vec::new();

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage,
-};
+use api::{Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
 
@@ -135,7 +133,9 @@ impl Grounded {
                 let called = upstream.chat(model_id, request, deadline, &trace);
                 ticket.waiting(called).await?.reply
             }
-            Backend::Missing(why) => return Err(Error::new(Fault::Unavailable, "target_unavailable", why.clone())),
+            Backend::Missing(why) => {
+                return Err(Error::new(Fault::Unavailable, "target_unavailable", why.clone()));
+            }
         };
         match reply {
             Reply::Whole(completion) => Ok(Answer::Whole(*completion)),
@@ -152,7 +152,11 @@ async fn begin(ticket: &mut Ticket, mut rest: Chunks) -> Result<Answer, Error> {
             Ok(Answer::Stream { first, rest })
         }
         Some(Err(error)) => Err(error),
-        None => Err(Error::new(Fault::UpstreamFailed, "upstream_empty", "The model ended its answer before it began.")),
+        None => Err(Error::new(
+            Fault::UpstreamFailed,
+            "upstream_empty",
+            "The model ended its answer before it began.",
+        )),
     }
 }
 
@@ -197,7 +201,11 @@ fn check_contract(contract: &Contract, completion: &Completion, last: bool) -> R
     if is_json || last {
         return Ok(());
     }
-    Err(Error::new(Fault::UpstreamFailed, "contract_broken", "The model's answer is not the JSON that was asked for."))
+    Err(Error::new(
+        Fault::UpstreamFailed,
+        "contract_broken",
+        "The model's answer is not the JSON that was asked for.",
+    ))
 }
 
 /// Adds the sources to a reader's answer: for programs always, for people where the answer is free text.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{ChatRequest, Error, Money, Plan};
+use api::{ChatRequest, Error, Fault, Money, Plan};
 use cache::Key;
 
 use super::recall::Missed;
@@ -75,7 +75,13 @@ pub(super) fn decide(
     insight: &Insight,
 ) -> Result<Plan, Error> {
     let left = ticket.house.funds.remaining(&ticket.tenant, now_ms());
-    ticket.house.decider.plan(&ticket.live, request, wishes, &ticket.tenant, &insight.signals, left)
+    let plan =
+        ticket.house.decider.plan(&ticket.live, request, wishes, &ticket.tenant, &insight.signals, left);
+    // The policy knows no clock, so it cannot say when a spent budget is whole again.
+    plan.map_err(|error| match error.fault {
+        Fault::BudgetExceeded => error.with_retry_after(ledger::until_next_day(now_ms())),
+        _ => error,
+    })
 }
 
 impl Decided {

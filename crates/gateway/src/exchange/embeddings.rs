@@ -28,7 +28,9 @@ async fn embeddings_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let asked = read_json(&admitted.headers, admitted.body, &house.decider.settings.limits)
         .await
         .and_then(|bytes| parse_object(&bytes))
-        .and_then(|body| Asked::from_body(&body, &house.decider.settings.encoder.name, house.decider.encoder.dimensions()));
+        .and_then(|body| {
+            Asked::from_body(&body, &house.decider.settings.encoder.name, house.decider.encoder.dimensions())
+        });
     let asked = match asked {
         Ok(asked) => asked,
         Err(error) => return Err(ticket.refuse(error)),
@@ -79,7 +81,9 @@ impl Asked {
             None | Some(Value::Null) => false,
             Some(Value::String(format)) if format == "float" => false,
             Some(Value::String(format)) if format == "base64" => true,
-            Some(_) => return Err(Error::field("encoding_format", "`encoding_format` must be float or base64.")),
+            Some(_) => {
+                return Err(Error::field("encoding_format", "`encoding_format` must be float or base64."));
+            }
         };
         match body.get("dimensions") {
             None | Some(Value::Null) => {}
@@ -95,13 +99,15 @@ impl Asked {
 
 fn texts(input: Option<&Value>) -> Result<Vec<String>, Error> {
     let wrong = || {
-        let allowed = "`input` must be a string or an array of 1 to 2048 non-empty strings; token ids are not taken.";
+        let allowed =
+            "`input` must be a string or an array of 1 to 2048 non-empty strings; token ids are not taken.";
         Error::field("input", allowed)
     };
     let texts: Vec<String> = match input {
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::Array(list)) if (1..=INPUTS_MAX).contains(&list.len()) => {
-            let texts: Option<Vec<String>> = list.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            let texts: Option<Vec<String>> =
+                list.iter().map(|item| item.as_str().map(str::to_owned)).collect();
             texts.ok_or_else(wrong)?
         }
         _ => return Err(wrong()),

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    ChatRequest, Citation, Completion, Embed, Error, Fault, Findings, Grounding, Usage, Vector,
-};
+use api::{ChatRequest, Citation, Completion, Error, Fault, Findings, Grounding, Usage, Vector};
 use knowledge::SearchOptions;
 use serde_json::{Map, Value, json};
 
@@ -80,11 +78,13 @@ impl Ground {
 
     /// Says what is missing, instead of an answer.
     pub(crate) fn not_covered(&self, id: &str, created: u64) -> Completion {
-        let mut nearest: Vec<&str> = self.findings.passages.iter().map(|passage| passage.file.as_str()).collect();
+        let mut nearest: Vec<&str> =
+            self.findings.passages.iter().map(|passage| passage.file.as_str()).collect();
         nearest.dedup();
         nearest.truncate(3);
         let text = if nearest.is_empty() {
-            "The index does not cover this: nothing in it shares a word or a meaning with the question.".to_owned()
+            "The index does not cover this: nothing in it shares a word or a meaning with the question."
+                .to_owned()
         } else {
             format!(
                 "The index does not cover this. The nearest documents ({}) do not answer the question; \
@@ -93,7 +93,9 @@ impl Ground {
             )
         };
         let mut completion = Completion::of_text(id, created, "extractive", text, Usage::estimated(0, 0));
-        completion.extra.insert("pointsman".to_owned(), json!({ "covered": false, "coverage": self.findings.coverage }));
+        completion
+            .extra
+            .insert("pointsman".to_owned(), json!({ "covered": false, "coverage": self.findings.coverage }));
         completion
     }
 
@@ -104,7 +106,8 @@ impl Ground {
         let Some(Value::Array(messages)) = body.get_mut("messages") else {
             return Err(Error::internal("a checked request has no messages"));
         };
-        let last = messages.iter().rposition(|message| message.get("role").is_some_and(|role| role == "user"));
+        let last =
+            messages.iter().rposition(|message| message.get("role").is_some_and(|role| role == "user"));
         match last.and_then(|place| messages.get_mut(place)).and_then(Value::as_object_mut) {
             Some(message) => {
                 message.insert("content".to_owned(), Value::String(prompt));
@@ -116,8 +119,13 @@ impl Ground {
 
     /// Quotes the best sentences.
     pub(crate) fn quote(&self, house: &House, id: &str, created: u64) -> Result<Completion, Error> {
-        let answer =
-            knowledge::read_extractively(&self.question, &self.vector, &self.findings, &*house.decider.encoder, 3)?;
+        let answer = knowledge::read_extractively(
+            &self.question,
+            &self.vector,
+            &self.findings,
+            &*house.decider.encoder,
+            3,
+        )?;
         let read: usize = self.findings.passages.iter().map(|passage| passage.text.len()).sum();
         let usage = Usage::estimated((read / 4) as u64, (answer.text.len() / 4) as u64);
         let text = format!("{}{}", answer.text, sources(&answer.citations));

@@ -7,7 +7,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::{Admitted, Step, Ticket};
+use super::admit::Admitted;
+use super::{Step, Ticket};
 use crate::settings::Limits;
 use crate::wishes::Wishes;
 
@@ -21,10 +22,11 @@ pub(crate) struct Asked {
 impl Admitted {
     /// Reads and checks the body.
     pub(crate) async fn read(mut self) -> Step<Asked> {
-        let bytes = match read_json(&self.headers, self.body, &self.ticket.house.decider.settings.limits).await {
-            Ok(bytes) => bytes,
-            Err(error) => return Err(self.ticket.refuse(error)),
-        };
+        let bytes =
+            match read_json(&self.headers, self.body, &self.ticket.house.decider.settings.limits).await {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(self.ticket.refuse(error)),
+            };
         match parse_object(&bytes).and_then(ChatRequest::from_body) {
             Ok(request) => {
                 self.ticket.stage("read");

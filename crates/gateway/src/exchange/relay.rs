@@ -62,7 +62,12 @@ fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     response
 }
 
-fn relay_stream(decided: Decided, chunks: Chunks, cited: Vec<api::Citation>, charged: bool) -> Response<Body> {
+fn relay_stream(
+    decided: Decided,
+    chunks: Chunks,
+    cited: Vec<api::Citation>,
+    charged: bool,
+) -> Response<Body> {
     let (feeder, body) = fed();
     let mut response = event_stream(body);
     decided.ticket.decorate(response.headers_mut());
@@ -120,7 +125,8 @@ impl Pump {
     /// Passes a chunk on, without the usage, which has its own place at the end.
     async fn pass(&mut self, mut chunk: Chunk) -> bool {
         if self.decided.ticket.record.first_token_ms.is_none() {
-            self.decided.ticket.record.first_token_ms = Some(self.decided.ticket.elapsed().as_secs_f64() * 1e3);
+            self.decided.ticket.record.first_token_ms =
+                Some(self.decided.ticket.elapsed().as_secs_f64() * 1e3);
         }
         let ends = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
         if ends && !self.cited.is_empty() {

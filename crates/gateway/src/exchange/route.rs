@@ -16,10 +16,12 @@ pub(crate) async fn route(arrived: Arrived) -> Response<Body> {
 async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let asked = arrived.admit()?.read().await?;
     let mut ticket = asked.ticket;
-    let insight = match ticket.house.decider.measure(&ticket.live, &asked.request, &asked.wishes, &ticket.tenant).await {
-        Ok(insight) => insight,
-        Err(error) => return Err(ticket.refuse(error)),
-    };
+    let insight =
+        match ticket.house.decider.measure(&ticket.live, &asked.request, &asked.wishes, &ticket.tenant).await
+        {
+            Ok(insight) => insight,
+            Err(error) => return Err(ticket.refuse(error)),
+        };
     match decide(&ticket, &asked.request, &asked.wishes, &insight) {
         Ok(plan) => {
             let mut response = json_response(&explain::json(&plan, &insight.signals));

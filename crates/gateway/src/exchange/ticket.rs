@@ -47,14 +47,21 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn open(house: Arc<House>, headers: &HeaderMap, started: Instant, operation: &'static str) -> Self {
+    pub(crate) fn open(
+        house: Arc<House>,
+        headers: &HeaderMap,
+        started: Instant,
+        operation: &'static str,
+    ) -> Self {
         let live = house.decider.live.load_full();
         let id = uuid::Uuid::now_v7().simple().to_string();
         let given = headers.get("x-request-id").filter(|value| {
             value.len() <= REQUEST_ID_BYTES_MAX && value.as_bytes().iter().all(u8::is_ascii_graphic)
         });
-        let request_id =
-            given.cloned().or_else(|| HeaderValue::from_str(&id).ok()).unwrap_or(HeaderValue::from_static("-"));
+        let request_id = given
+            .cloned()
+            .or_else(|| HeaderValue::from_str(&id).ok())
+            .unwrap_or(HeaderValue::from_static("-"));
         let record = Record { id, at_ms: now_ms(), ..Record::default() };
         house.metrics.in_flight.inc();
         Self {
@@ -167,9 +174,10 @@ impl Ticket {
     pub(crate) fn observe_latency(&self) {
         let Some(called) = self.called else { return };
         let whole = called.elapsed();
-        let first = self.record.first_token_ms.map_or(whole, |ms| {
-            Duration::from_secs_f64(ms / 1e3).saturating_sub(called - self.started)
-        });
+        let first = self
+            .record
+            .first_token_ms
+            .map_or(whole, |ms| Duration::from_secs_f64(ms / 1e3).saturating_sub(called - self.started));
         let tokens = self.record.tokens.completion;
         self.house.decider.latencies.observe(&self.record.model, first, whole, tokens);
     }
@@ -187,7 +195,9 @@ impl Ticket {
         self.record.error_code = Some(error.code.to_owned());
         match error.source {
             Source::Client => tracing::debug!(id = %self.record.id, %error, "refused"),
-            Source::Upstream => tracing::warn!(id = %self.record.id, model = %self.record.model, %error, "upstream failed"),
+            Source::Upstream => {
+                tracing::warn!(id = %self.record.id, model = %self.record.model, %error, "upstream failed")
+            }
             Source::Gateway if error.fault == Fault::Internal => {
                 tracing::error!(id = %self.record.id, %error, "internal error");
             }

@@ -72,7 +72,8 @@ fn measure(labelled: &[Labelled], classifier: &Classifier, encoder: &dyn Embed) 
     let place = |kind: Kind| Kind::ALL.iter().position(|known| *known == kind).unwrap_or(0);
     let of_kind: Vec<usize> = (0..labelled.len()).filter(|row| labelled[*row].kind.is_some()).collect();
     let truth: Vec<usize> = of_kind.iter().filter_map(|row| labelled[*row].kind).map(place).collect();
-    let said = |judged: &[Signals]| -> Vec<usize> { of_kind.iter().map(|row| place(judged[*row].kind)).collect() };
+    let said =
+        |judged: &[Signals]| -> Vec<usize> { of_kind.iter().map(|row| place(judged[*row].kind)).collect() };
     let said_clean = said(&clean);
     let right: Vec<bool> = truth.iter().zip(&said_clean).map(|(truth, said)| truth == said).collect();
     let confidences: Vec<f32> = of_kind.iter().map(|row| clean[*row].kind_confidence).collect();
@@ -96,11 +97,15 @@ fn yes_or_no(labelled: &[Labelled], judged: &[Signals]) -> BTreeMap<Signal, Clas
         let rows: Vec<(bool, bool)> = labelled
             .iter()
             .zip(judged)
-            .filter_map(|(one, judged)| Some((*one.answers.get(&signal)?, probability(judged, signal) >= 0.5)))
+            .filter_map(|(one, judged)| {
+                Some((*one.answers.get(&signal)?, probability(judged, signal) >= 0.5))
+            })
             .collect();
         let truth: Vec<usize> = rows.iter().map(|row| usize::from(row.0)).collect();
         let said: Vec<usize> = rows.iter().map(|row| usize::from(row.1)).collect();
-        if let Some(yes) = metrics::per_class(&truth, &said, &names).into_iter().find(|class| class.name == "yes") {
+        if let Some(yes) =
+            metrics::per_class(&truth, &said, &names).into_iter().find(|class| class.name == "yes")
+        {
             reports.insert(signal, yes);
         }
     }
@@ -114,10 +119,16 @@ fn probability(signals: &Signals, signal: Signal) -> f32 {
     }
 }
 
-fn judge(views: impl Iterator<Item = View>, classifier: &Classifier, encoder: &dyn Embed) -> Result<Vec<Signals>, Failure> {
+fn judge(
+    views: impl Iterator<Item = View>,
+    classifier: &Classifier,
+    encoder: &dyn Embed,
+) -> Result<Vec<Signals>, Failure> {
     views
         .map(|view| {
-            let vectors = encoder.embed(&[&view.encoder_text()]).map_err(|error| Failure::Unavailable(error.to_string()))?;
+            let vectors = encoder
+                .embed(&[&view.encoder_text()])
+                .map_err(|error| Failure::Unavailable(error.to_string()))?;
             Ok(classifier.signals(&view, SignalSet::ALL, vectors.first().map(Vec::as_slice)))
         })
         .collect()
@@ -173,9 +184,13 @@ fn told(measured: &Measured) -> String {
         "{} prompts\nkind of task: accuracy {:.3}, macro-F1 {:.3} (under noise {:.3}), calibration error {:.3}\n",
         measured.examples, measured.accuracy, measured.macro_f1, measured.noisy_macro_f1, measured.ece
     );
-    let head = |name: &str| format!("\n  {name:<20}{:>8}{:>11}{:>9}{:>9}\n", "count", "precision", "recall", "F1");
+    let head =
+        |name: &str| format!("\n  {name:<20}{:>8}{:>11}{:>9}{:>9}\n", "count", "precision", "recall", "F1");
     let row = |name: &str, class: &ClassReport| {
-        format!("  {name:<20}{:>8}{:>11.3}{:>9.3}{:>9.3}\n", class.support, class.precision, class.recall, class.f1)
+        format!(
+            "  {name:<20}{:>8}{:>11.3}{:>9.3}{:>9.3}\n",
+            class.support, class.precision, class.recall, class.f1
+        )
     };
     text.push_str(&head("kind"));
     for class in &measured.per_class {
@@ -186,7 +201,8 @@ fn told(measured: &Measured) -> String {
         text.push_str(&row(signal.name(), class));
     }
     if let Some(most) = measured.confusions.first() {
-        let _ = write!(text, "\nmost often confused: {most}");
+        let _ =
+            write!(text, "\nmost often confused: {} taken for {} ({})", most.truth, most.said, most.count);
     }
     text.trim_end().to_owned()
 }
