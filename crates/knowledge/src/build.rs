@@ -112,7 +112,8 @@ pub fn build(
     files.read(&mut |found, bytes_done| build.take(found, bytes_done))?;
     build.flush()?;
     if build.state.documents == 0 {
-        let message = "The corpus has no document that can be indexed: Markdown, text, HTML or JSON Lines with words.";
+        let message =
+            "The corpus has no document that can be indexed: Markdown, text, HTML or JSON Lines with words.";
         let error = Error::new(Fault::Unprocessable, "corpus_empty", message);
         let skipped = build.report.skipped.first();
         return Err(match skipped {
@@ -167,9 +168,15 @@ impl<'a> Build<'a> {
         progress: &'a dyn Fn(Progress),
     ) -> Result<Self, Error> {
         std::fs::create_dir(&path).map_err(|error| unwritable(&path, error))?;
-        let (fields, writer) = open_writer(&path, embed.dimensions()).map_err(|error| not_built(&path, error))?;
-        let state =
-            Progress { stage: Stage::Indexing, bytes_done: 0, bytes_total: files.bytes(), documents: 0, passages: 0 };
+        let (fields, writer) =
+            open_writer(&path, embed.dimensions()).map_err(|error| not_built(&path, error))?;
+        let state = Progress {
+            stage: Stage::Indexing,
+            bytes_done: 0,
+            bytes_total: files.bytes(),
+            documents: 0,
+            passages: 0,
+        };
         let report = BuildReport {
             generation: 0,
             documents: 0,

@@ -68,7 +68,8 @@ impl Cutter<'_> {
         }
         let tokens = self.embed.count_tokens(&block.plain);
         if tokens <= budget {
-            let piece = Piece { form: block.form, span: block.span.clone(), plain: block.plain.clone(), tokens };
+            let piece =
+                Piece { form: block.form, span: block.span.clone(), plain: block.plain.clone(), tokens };
             return self.add(piece, &block.section, budget);
         }
         for span in self.parts(block.form, block.span.clone(), budget) {
@@ -86,17 +87,18 @@ impl Cutter<'_> {
     }
 
     fn add(&mut self, piece: Piece, section: &Arc<str>, budget: usize) {
-        if let Some(open) = &mut self.open {
-            if open.tokens + piece.tokens <= budget {
-                open.chunk.span.end = piece.span.end;
-                open.chunk.plain.push('\n');
-                open.chunk.plain.push_str(&piece.plain);
-                open.tokens += piece.tokens;
-                open.last = (piece.form, piece.span);
-                return;
-            }
+        if let Some(open) = &mut self.open
+            && open.tokens + piece.tokens <= budget
+        {
+            open.chunk.span.end = piece.span.end;
+            open.chunk.plain.push('\n');
+            open.chunk.plain.push_str(&piece.plain);
+            open.tokens += piece.tokens;
+            open.last = (piece.form, piece.span);
+            return;
         }
-        let before = self.open.as_ref().and_then(|open| self.overlap(open, budget.saturating_sub(piece.tokens)));
+        let before =
+            self.open.as_ref().and_then(|open| self.overlap(open, budget.saturating_sub(piece.tokens)));
         self.close();
         let mut chunk = Chunk { span: piece.span.clone(), section: section.clone(), plain: piece.plain };
         let mut tokens = piece.tokens;
@@ -192,7 +194,9 @@ mod tests {
         let found = chunks(document, &HashEmbed::default());
         let found: Vec<String> = found
             .iter()
-            .map(|chunk| format!("{}: {}", chunk.section, document.text[chunk.span.clone()].replace('\n', "/")))
+            .map(|chunk| {
+                format!("{}: {}", chunk.section, document.text[chunk.span.clone()].replace('\n', "/"))
+            })
             .collect();
         assert_eq!(found, expected);
     }
@@ -212,19 +216,19 @@ mod tests {
 
     #[test]
     fn a_long_document_overlaps_by_a_sentence() {
-        let (a, b, c) = (words(120, "a"), words(30, "b"), words(100, "c"));
+        let (a, b, c) = (words(120, "An"), words(30, "Be"), words(100, "Ce"));
         let document = text::extract(String::from("T"), format!("{a}. {b}.\n\n{c}."));
         check(&document, &[&format!("T: {a}. {b}."), &format!("T: {b}.//{c}.")]);
     }
 
     #[test]
     fn long_blocks_are_cut_where_they_may_be() {
-        let (a, b) = (words(150, "a"), words(150, "b"));
+        let (a, b) = (words(150, "An"), words(150, "Be"));
         check(&text::extract(String::new(), format!("{a}. {b}.")), &[&format!(": {a}."), &format!(": {b}.")]);
         let code = format!("```\n{a}\n{b}\n```");
         check(&markdown::extract(code), &[&format!(": ```/{a}"), &format!(": {b}/```")]);
-        let half = format!(": {}", words(150, "d"));
-        check(&text::extract(String::new(), words(300, "d")), &[&half, &half]);
+        let (less, more) = (format!(": {}", words(149, "d")), format!(": {}", words(151, "d")));
+        check(&text::extract(String::new(), words(300, "d")), &[&less, &more]);
     }
 
     proptest! {

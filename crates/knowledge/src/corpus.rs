@@ -132,7 +132,9 @@ impl Files {
         for root in &corpus.roots {
             let is_file = root
                 .metadata()
-                .map_err(|error| errors::corpus("A folder or file to index is not there.", root, Some(error)))?
+                .map_err(|error| {
+                    errors::corpus("A folder or file to index is not there.", root, Some(error))
+                })?
                 .is_file();
             // Documents of several roots must not share names.
             let prefix = if corpus.roots.len() > 1 && !is_file { root.file_name() } else { None };
@@ -142,7 +144,11 @@ impl Files {
                     Ok(entry) => entry,
                     Err(error) => {
                         let file = error.path().unwrap_or(root).to_owned();
-                        found.skipped.push(Skipped { file, line: None, why: format!("cannot be read: {error}") });
+                        found.skipped.push(Skipped {
+                            file,
+                            line: None,
+                            why: format!("cannot be read: {error}"),
+                        });
                         continue;
                     }
                 };
@@ -165,7 +171,9 @@ impl Files {
         }
         let Some(form) = Form::of(&path) else { return self.skipped.push(refused(Form::ALLOWED)) };
         match path.metadata() {
-            Ok(metadata) if metadata.is_file() => self.entries.push(Entry { path, name, form, bytes: metadata.len() }),
+            Ok(metadata) if metadata.is_file() => {
+                self.entries.push(Entry { path, name, form, bytes: metadata.len() });
+            }
             Ok(_) => self.skipped.push(refused("is not a regular file")),
             Err(error) => self.skipped.push(refused(&format!("cannot be read: {error}"))),
         }
@@ -200,19 +208,19 @@ impl Files {
         let mut names = HashSet::new();
         let mut bytes_done = 0;
         for entry in &self.entries {
-            let mut take_new = |read: Result<Document, Skipped>, bytes: u64| {
+            let mut take_new = |read: Result<Document, Skipped>, line: Option<u64>, bytes: u64| {
                 let read = read.and_then(|document| {
                     if names.insert(document.name.clone()) {
                         return Ok(document);
                     }
                     let why = format!("a document named `{}` is there already", document.name);
-                    Err(Skipped { file: entry.path.clone(), line: None, why })
+                    Err(Skipped { file: entry.path.clone(), line, why })
                 });
                 take(read.map_or_else(Found::Skipped, Found::Document), bytes_done + bytes)
             };
             match entry.form {
                 Form::JsonLines => self.read_lines(entry, &mut take_new)?,
-                form => take_new(self.read_whole(entry, form), entry.bytes)?,
+                form => take_new(self.read_whole(entry, form), None, entry.bytes)?,
             }
             bytes_done += entry.bytes;
         }
@@ -222,7 +230,8 @@ impl Files {
     fn read_whole(&self, entry: &Entry, form: Form) -> Result<Document, Skipped> {
         let refused = |why: String| Skipped { file: entry.path.clone(), line: None, why };
         let mut bytes = Vec::new();
-        let read = File::open(&entry.path).and_then(|file| file.take(self.file_bytes_max + 1).read_to_end(&mut bytes));
+        let read = File::open(&entry.path)
+            .and_then(|file| file.take(self.file_bytes_max + 1).read_to_end(&mut bytes));
         read.map_err(|error| refused(format!("cannot be read: {error}")))?;
         if bytes.len() as u64 > self.file_bytes_max {
             return Err(refused(format!("is larger than {} bytes", self.file_bytes_max)));
@@ -242,18 +251,21 @@ impl Files {
     fn read_lines(
         &self,
         entry: &Entry,
-        take: &mut dyn FnMut(Result<Document, Skipped>, u64) -> Result<(), Error>,
+        take: &mut dyn FnMut(Result<Document, Skipped>, Option<u64>, u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let refused = |line, why: String| Err(Skipped { file: entry.path.clone(), line, why });
         let mut lines = match File::open(&entry.path) {
             Ok(file) => Lines { reader: BufReader::new(file), bytes_max: self.line_bytes_max, bytes_read: 0 },
-            Err(error) => return take(refused(None, format!("cannot be read: {error}")), 0),
+            Err(error) => return take(refused(None, format!("cannot be read: {error}")), None, 0),
         };
         for number in 1.. {
             let line = match lines.next() {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
-                Err(error) => return take(refused(Some(number), format!("cannot be read: {error}")), lines.bytes_read),
+                Err(error) => {
+                    let refused = refused(Some(number), format!("cannot be read: {error}"));
+                    return take(refused, Some(number), lines.bytes_read);
+                }
             };
             let line = line.and_then(|bytes| decoded(bytes).map_err(str::to_owned));
             if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
@@ -266,7 +278,7 @@ impl Files {
                 }
                 Err(why) => refused(Some(number), why),
             };
-            take(document, lines.bytes_read)?;
+            take(document, Some(number), lines.bytes_read)?;
         }
         Ok(())
     }

@@ -4,33 +4,34 @@ use std::collections::HashSet;
 
 /// Words of questions that say nothing about their subject, as the analysis leaves them.
 const EMPTY_WORDS: &[&str] = &[
-    "about", "after", "all", "also", "am", "ani", "anoth", "befor", "between", "both", "can", "could", "describ", "did",
-    "do", "doe", "done", "each", "explain", "from", "get", "give", "go", "had", "has", "have", "he", "her", "here",
-    "him", "his", "how", "i", "its", "kind", "know", "list", "mani", "may", "me", "mean", "might", "more", "most",
-    "much", "must", "my", "name", "need", "off", "one", "our", "out", "pleas", "same", "say", "she", "should", "show",
-    "so", "some", "tell", "than", "them", "thing", "through", "too", "type", "under", "up", "us", "use", "want", "we",
-    "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "whi", "would", "you", "your",
+    "about", "after", "all", "also", "am", "ani", "anoth", "befor", "between", "both", "can", "could",
+    "describ", "did", "do", "doe", "done", "each", "explain", "from", "get", "give", "go", "had", "has",
+    "have", "he", "her", "here", "him", "his", "how", "i", "its", "kind", "know", "list", "mani", "may",
+    "me", "mean", "might", "more", "most", "much", "must", "my", "name", "need", "off", "one", "our", "out",
+    "pleas", "same", "say", "she", "should", "show", "so", "some", "tell", "than", "them", "thing",
+    "through", "too", "type", "under", "up", "us", "use", "want", "we", "were", "what", "when", "where",
+    "which", "while", "who", "whom", "whose", "whi", "would", "you", "your",
 ];
 
 /// What is measured about a question and what was found for it; all shares in [0, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Features {
+pub(crate) struct Features {
     /// The cosine of the nearest passage.
-    pub top_cosine: f32,
+    pub(crate) top_cosine: f32,
     /// How far the nearest passage stands out: its cosine less that of the tenth.
-    pub cosine_lead: f32,
+    pub(crate) cosine_lead: f32,
     /// The share of either ranking's first ten that is in the other's.
-    pub agreement: f32,
+    pub(crate) agreement: f32,
     /// The best BM25 score as a share of the most that these words can score.
-    pub bm25_share: f32,
+    pub(crate) bm25_share: f32,
     /// The weight (idf) of the question's words that the best passage has, of all its words.
-    pub best_words: f32,
+    pub(crate) best_words: f32,
     /// The same for the best five passages together.
-    pub all_words: f32,
+    pub(crate) all_words: f32,
     /// The weight of the question's words that no passage of the index has.
-    pub unknown_words: f32,
+    pub(crate) unknown_words: f32,
     /// The share of the question's names and numbers that the best five passages have; 1 where it has none.
-    pub names: f32,
+    pub(crate) names: f32,
 }
 
 /// A word of a question and how much it says.

@@ -29,7 +29,10 @@ pub(crate) fn fuse(
     let weight = if dense.is_some() { weight_dense.clamp(0.0, 1.0) } else { 0.0 };
     let mut all: HashMap<DocAddress, Fused> = HashMap::with_capacity(bm25.len() * 2);
     for ((score, place), share) in bm25.iter().zip(stretched(bm25)) {
-        all.insert(*place, Fused { place: *place, score: (1.0 - weight) * share, bm25: *score, cosine: None });
+        all.insert(
+            *place,
+            Fused { place: *place, score: (1.0 - weight) * share, bm25: *score, cosine: None },
+        );
     }
     let dense = dense.unwrap_or_default();
     for ((cosine, place), share) in dense.iter().zip(stretched(dense)) {

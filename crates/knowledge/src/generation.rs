@@ -21,6 +21,11 @@ const DAMAGED: &str = "damaged-";
 /// Generations that stay: the one that serves and the one before.
 const KEPT: usize = 2;
 
+/// Whether a folder of this name in an index's folder is a whole generation: for whoever watches for a new one.
+pub fn is_generation(name: &str) -> bool {
+    name.strip_prefix(GOOD).is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
 /// The folder of an index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shelf<'a>(pub(crate) &'a Path);
@@ -66,7 +71,11 @@ impl<'a> Shelf<'a> {
     pub(crate) fn begin(self) -> Result<Unfinished<'a>, Error> {
         fs::create_dir_all(self.0).map_err(|error| unwritable(self.0, error))?;
         let path = self.0.join(LOCK);
-        let lock = File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, error))?;
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| unwritable(&path, error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{Error, Fault, Findings, Passage};
-use tantivy::schema::Value;
 use tantivy::schema::IndexRecordOption;
+use tantivy::schema::Value;
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, DocId, DocSet, ReloadPolicy, Searcher, TERMINATED, TantivyDocument, Term};
 
@@ -18,8 +18,8 @@ use crate::fuse::{Fused, fuse};
 use crate::generation::Shelf;
 use crate::lexical;
 use crate::manifest::{Manifest, Unfit};
-use crate::schema::{self, Fields};
 use crate::scan;
+use crate::schema::{self, Fields};
 use crate::scope::Scope;
 use crate::vectors::{Component, Vectors};
 use crate::words::{ANALYSIS, analyzer, words};
@@ -159,11 +159,18 @@ impl Index {
     fn open(path: &Path, embedder: &str) -> Result<Result<Self, String>, Unfit> {
         let manifest = Manifest::read(path)?;
         if manifest.schema != schema::VERSION {
-            return Ok(Err(format!("its layout is {} and this program's is {}", manifest.schema, schema::VERSION)));
+            return Ok(Err(format!(
+                "its layout is {} and this program's is {}",
+                manifest.schema,
+                schema::VERSION
+            )));
         }
         manifest.check(path)?;
         if manifest.embedder != embedder {
-            return Ok(Err(format!("its vectors are of `{}` and this encoder is `{embedder}`", manifest.embedder)));
+            return Ok(Err(format!(
+                "its vectors are of `{}` and this encoder is `{embedder}`",
+                manifest.embedder
+            )));
         }
         let text = path.join(TEXT);
         // The bytes are as they were written: what fails from here on is not damage.
@@ -177,8 +184,9 @@ impl Index {
             let fields = Fields::of(&index.schema())?;
             let searcher = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?.searcher();
             let segments = searcher.segment_readers().iter();
-            let vectors =
-                segments.map(|segment| Component::open(segment, manifest.dimensions)).collect::<Result<_, _>>()?;
+            let vectors = segments
+                .map(|segment| Component::open(segment, manifest.dimensions))
+                .collect::<Result<_, _>>()?;
             Ok((searcher, fields, vectors, analyzer))
         };
         let (searcher, fields, vectors, analyzer) = opened().map_err(unreadable)?;
@@ -215,10 +223,12 @@ impl Index {
         options: &SearchOptions,
     ) -> Result<Findings, Error> {
         if let Some(vector) = vector.filter(|vector| vector.len() != self.manifest.dimensions) {
-            let detail = format!("a vector of {} numbers, the index has {}", vector.len(), self.manifest.dimensions);
-            return Err(Error::new(Fault::Internal, "wrong_vector", "The index is of another encoder.").with_detail(detail));
+            let detail =
+                format!("a vector of {} numbers, the index has {}", vector.len(), self.manifest.dimensions);
+            return Err(Error::new(Fault::Internal, "wrong_vector", "The index is of another encoder.")
+                .with_detail(detail));
         }
-        self.search_checked(question, vector, options).map_err(not_searched)
+        self.search_checked(question, vector, options).map_err(|error| not_searched(&error))
     }
 
     fn search_checked(
@@ -244,7 +254,12 @@ impl Index {
         Ok(Findings { passages, coverage: features.probability() })
     }
 
-    fn nearest(&self, vector: &[f32], scope: &Scope, limit: usize) -> tantivy::Result<Vec<(f32, DocAddress)>> {
+    fn nearest(
+        &self,
+        vector: &[f32],
+        scope: &Scope,
+        limit: usize,
+    ) -> tantivy::Result<Vec<(f32, DocAddress)>> {
         let admitted = match lexical::within(&self.fields, scope) {
             None => None,
             Some(terms) => Some(self.having_any(&terms)?),
@@ -264,7 +279,9 @@ impl Index {
             let mut has = vec![false; segment.max_doc() as usize];
             let inverted = segment.inverted_index(self.fields.within)?;
             for term in terms {
-                let Some(mut postings) = inverted.read_postings(term, IndexRecordOption::Basic)? else { continue };
+                let Some(mut postings) = inverted.read_postings(term, IndexRecordOption::Basic)? else {
+                    continue;
+                };
                 let mut document = postings.doc();
                 while document != TERMINATED {
                     has[document as usize] = true;
@@ -278,8 +295,10 @@ impl Index {
 
     fn passage(&self, fused: &Fused, vector: Option<&[f32]>) -> tantivy::Result<Passage> {
         let document: TantivyDocument = self.searcher.doc(fused.place)?;
-        let text = |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let number = |field| document.get_first(field).and_then(|value| value.as_u64()).unwrap_or_default() as usize;
+        let text =
+            |field| document.get_first(field).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let number =
+            |field| document.get_first(field).and_then(|value| value.as_u64()).unwrap_or_default() as usize;
         let component = self.vectors.get(fused.place.segment_ord as usize);
         let exact = || Some(component?.cosine(fused.place.doc_id, vector?));
         Ok(Passage {
@@ -307,7 +326,8 @@ impl Index {
             let text = format!("{}\n{}\n{}", passage.file, passage.section, passage.text);
             crate::words::words(&mut analyzer, &text).into_iter().collect()
         };
-        let found: Vec<HashSet<String>> = passages.iter().take(COVERAGE_PASSAGES).map(&mut of_passage).collect();
+        let found: Vec<HashSet<String>> =
+            passages.iter().take(COVERAGE_PASSAGES).map(&mut of_passage).collect();
         let has = |set: &HashSet<String>, word: &Weighed| set.contains(&word.word);
         let names = coverage::names(question);
         let names: Vec<String> =
@@ -320,8 +340,13 @@ impl Index {
             top_cosine: cosine(0),
             cosine_lead: cosine(0) - cosine(dense.len().min(10).saturating_sub(1)),
             agreement: coverage::agreement(bm25, dense),
-            bm25_share: bm25.first().map_or(0.0, |(score, _)| if most > 0.0 { (score / most).min(1.0) } else { 0.0 }),
-            best_words: found.iter().map(|set| coverage::weight_of(&weighed, |word| has(set, word))).fold(0.0, f32::max),
+            bm25_share: bm25
+                .first()
+                .map_or(0.0, |(score, _)| if most > 0.0 { (score / most).min(1.0) } else { 0.0 }),
+            best_words: found
+                .iter()
+                .map(|set| coverage::weight_of(&weighed, |word| has(set, word)))
+                .fold(0.0, f32::max),
             all_words: coverage::weight_of(&weighed, |word| found.iter().any(|set| has(set, word))),
             unknown_words: coverage::weight_of(&weighed, |word| !word.known),
             names: if names.is_empty() { 1.0 } else { named as f32 / names.len() as f32 },
@@ -330,7 +355,8 @@ impl Index {
 
     /// The question's different words that say something, with their idf in the passages' bodies.
     fn weighed(&self, words: &[String]) -> tantivy::Result<Vec<Weighed>> {
-        let mut different: Vec<&String> = words.iter().filter(|word| coverage::says_something(word)).collect();
+        let mut different: Vec<&String> =
+            words.iter().filter(|word| coverage::says_something(word)).collect();
         different.sort_unstable();
         different.dedup();
         let passages = self.searcher.num_docs() as f32;

@@ -1,7 +1,9 @@
 //! BM25 over the words of a question. The question is words and nothing else: no character of it is query syntax.
 
 use tantivy::collector::TopDocs;
-use tantivy::query::{BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query, TermQuery, TermSetQuery};
+use tantivy::query::{
+    BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query, TermQuery, TermSetQuery,
+};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, Searcher, Term};
 
@@ -33,7 +35,8 @@ pub(crate) fn rank(
         Box::new(BooleanQuery::union(terms.collect()))
     };
     let of_fields = [fields.title, fields.section, fields.body].map(any_of);
-    let mut query: Box<dyn Query> = Box::new(DisjunctionMaxQuery::with_tie_breaker(of_fields.into(), TIE_BREAKER));
+    let mut query: Box<dyn Query> =
+        Box::new(DisjunctionMaxQuery::with_tie_breaker(of_fields.into(), TIE_BREAKER));
     if let Some(within) = within(fields, scope) {
         let within = Box::new(ConstScoreQuery::new(Box::new(TermSetQuery::new(within)), 0.0));
         query = Box::new(BooleanQuery::new(vec![(Occur::Must, query), (Occur::Must, within)]));

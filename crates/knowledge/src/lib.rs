@@ -32,6 +32,7 @@ mod words;
 
 pub use build::{BuildReport, Progress, Stage, build, fingerprint};
 pub use corpus::{Corpus, Skipped};
+pub use generation::is_generation;
 pub use index::{Index, Opened, SearchOptions, Stats, open};
 pub use manifest::{FileSum, Manifest};
 pub use prompt::{cite, prompt};

@@ -49,7 +49,8 @@ pub fn prompt(question: &str, findings: &Findings, authoritative: bool) -> Strin
 /// A short mark that stands in no passage and not in the question. It depends on nothing else, so that equal requests
 /// stay equal for a cache.
 fn mark(question: &str, findings: &Findings) -> String {
-    let texts = || findings.passages.iter().flat_map(|passage| [&passage.text, &passage.file, &passage.section]);
+    let texts =
+        || findings.passages.iter().flat_map(|passage| [&passage.text, &passage.file, &passage.section]);
     let mut hasher = blake3::Hasher::new();
     texts().for_each(|text| {
         hasher.update(text.as_bytes());
@@ -91,7 +92,11 @@ mod tests {
         assert!(text.ends_with("Question: Why?\nAnswer:"));
         let frames: Vec<&str> = text.lines().filter(|line| line.starts_with("<<")).collect();
         assert_eq!(frames.len(), 4);
-        assert!(frames[2].starts_with("<<passage 2 ") && frames[2].ends_with(">> a.md A > B"), "{}", frames[2]);
+        assert!(
+            frames[2].starts_with("<<passage 2 ") && frames[2].ends_with(">> a.md A > B"),
+            "{}",
+            frames[2]
+        );
     }
 
     #[test]

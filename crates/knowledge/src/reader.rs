@@ -83,7 +83,8 @@ fn weigh(
     let mut seen = HashSet::new();
     let mut quotes = Vec::new();
     for (passage, found) in findings.passages.iter().enumerate().take(PASSAGES_READ) {
-        let new = units(&found.text).into_iter().filter(|span| seen.insert(found.text[span.clone()].to_owned()));
+        let new =
+            units(&found.text).into_iter().filter(|span| seen.insert(found.text[span.clone()].to_owned()));
         let quote = |span| Quote { passage, span, cosine: 0.0, score: 0.0 };
         quotes.extend(new.take(SENTENCES_READ).map(quote));
     }
@@ -101,7 +102,8 @@ fn weigh(
     for (quote, (vector, text)) in quotes.iter_mut().zip(vectors.iter().zip(texts)) {
         let met = own(text).intersection(&asked).count() as f32 / asked.len().max(1) as f32;
         quote.cosine = api::cosine(question_vector, vector);
-        quote.score = quote.cosine + WORDS_WEIGHT * met + PASSAGE_WEIGHT * findings.passages[quote.passage].score;
+        quote.score =
+            quote.cosine + WORDS_WEIGHT * met + PASSAGE_WEIGHT * findings.passages[quote.passage].score;
     }
     Ok(quotes)
 }

@@ -11,6 +11,9 @@ use crate::vectors::{Component, code};
 /// within the first few hundred.
 const RESCORED_PER_WANTED: usize = 2;
 
+/// Codes that are compared at a time: their products stay in the first-level cache.
+const BLOCK: usize = 256;
+
 /// The `limit` documents nearest to `question`, best first, with their exact cosines. `admit` tells which documents
 /// of which segment may be found.
 pub(crate) fn nearest(
@@ -19,20 +22,26 @@ pub(crate) fn nearest(
     limit: usize,
     admit: impl Fn(u32, DocId) -> bool,
 ) -> Vec<(f32, DocAddress)> {
-    let question_code: Vec<i16> = code(question).into_iter().map(|byte| i16::from(byte.cast_signed())).collect();
+    let question_code: Vec<i16> =
+        code(question).into_iter().map(|byte| i16::from(byte.cast_signed())).collect();
     let kept_max = limit.saturating_mul(RESCORED_PER_WANTED);
     let mut kept: BinaryHeap<Reverse<Near>> = BinaryHeap::with_capacity(kept_max.min(10_000) + 1);
     let mut worst = f32::NEG_INFINITY;
+    let mut dots = Vec::with_capacity(BLOCK);
     for (segment, component) in (0_u32..).zip(segments) {
-        for (document, (code, scale)) in (0_u32..).zip(component.codes()) {
-            let score = dot(code, &question_code) as f32 * scale;
-            if score <= worst || !admit(segment, document) {
-                continue;
-            }
-            kept.push(Reverse(Near { score, place: DocAddress::new(segment, document) }));
-            if kept.len() > kept_max {
-                kept.pop();
-                worst = kept.peek().map_or(worst, |least| least.0.score);
+        let mut document: DocId = 0;
+        for (codes, scales) in component.blocks(BLOCK) {
+            dot_each(codes, &question_code, &mut dots);
+            for (dot, scale) in dots.iter().zip(scales) {
+                let score = *dot as f32 * scale;
+                if score > worst && admit(segment, document) {
+                    kept.push(Reverse(Near { score, place: DocAddress::new(segment, document) }));
+                    if kept.len() > kept_max {
+                        kept.pop();
+                        worst = kept.peek().map_or(worst, |least| least.0.score);
+                    }
+                }
+                document += 1;
             }
         }
     }
@@ -76,11 +85,43 @@ impl PartialEq for Near {
 
 impl Eq for Near {}
 
+/// The dot products of `question` and each of the codes that lie one after another in `codes`.
+pub(crate) fn dot_each(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {
+    dots.clear();
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(
+            unsafe_code,
+            reason = "the processor was just seen to have AVX2, which is all that the call asks for"
+        )]
+        // SAFETY: see the reason.
+        unsafe {
+            dot_each_avx2(codes, question, dots);
+        }
+        return;
+    }
+    dot_each_portable(codes, question, dots);
+}
+
+/// The same code, compiled for AVX2: NNN.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn dot_each_avx2(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {
+    dot_each_portable(codes, question, dots);
+}
+
+#[inline(always)]
+pub(crate) fn dot_each_portable(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {
+    dots.extend(codes.chunks_exact(question.len().max(1)).map(|code| dot(code, question)));
+}
+
 /// The dot product of signed bytes and the question's numbers. It cannot overflow below 2^16 dimensions; saying so by
 /// wrapping arithmetic is what lets the compiler use SIMD under overflow checks.
+#[inline(always)]
 fn dot(code: &[u8], question: &[i16]) -> i32 {
-    let products = code.iter().zip(question).map(|(&byte, &number)| i32::from(byte.cast_signed()).wrapping_mul(i32::from(number)));
-    products.fold(0, i32::wrapping_add)
+    let product =
+        |(&byte, &number): (&u8, &i16)| i32::from(byte.cast_signed()).wrapping_mul(i32::from(number));
+    code.iter().zip(question).map(product).fold(0, i32::wrapping_add)
 }
 
 #[cfg(test)]
@@ -91,11 +132,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_dot_product_is_the_sum_of_products(pairs in prop::collection::vec((any::<i8>(), -127_i16..=127), 0..70)) {
-            let code: Vec<u8> = pairs.iter().map(|(byte, _)| byte.cast_unsigned()).collect();
-            let question: Vec<i16> = pairs.iter().map(|(_, number)| *number).collect();
-            let expected: i64 = pairs.iter().map(|(byte, number)| i64::from(*byte) * i64::from(*number)).sum();
-            prop_assert_eq!(i64::from(dot(&code, &question)), expected);
+        fn dot_products_are_sums_of_products(
+            rows in prop::collection::vec(prop::collection::vec(any::<i8>(), 37), 0..5),
+            question in prop::collection::vec(-127_i16..=127, 37),
+        ) {
+            let codes: Vec<u8> = rows.iter().flatten().map(|byte| byte.cast_unsigned()).collect();
+            let sum = |row: &Vec<i8>| -> i32 { row.iter().zip(&question).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum() };
+            let expected: Vec<i32> = rows.iter().map(sum).collect();
+            let mut dots = vec![7];
+            dot_each(&codes, &question, &mut dots);
+            prop_assert_eq!(&dots, &expected);
+            dots.clear();
+            dot_each_portable(&codes, &question, &mut dots);
+            prop_assert_eq!(&dots, &expected);
         }
     }
 }

@@ -1,9 +1,7 @@
 //! The fields of a passage in the index.
 
 use serde_json::json;
-use tantivy::schema::{
-    Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::{Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{TantivyDocument, TantivyError};
 
 use crate::vectors;
@@ -42,8 +40,9 @@ pub(crate) struct Row<'a> {
 /// The schema for vectors of `dimensions`.
 pub(crate) fn schema(dimensions: usize) -> Schema {
     let words = |records| {
-        TextOptions::default()
-            .set_indexing_options(TextFieldIndexing::default().set_tokenizer(ANALYSIS).set_index_option(records))
+        TextOptions::default().set_indexing_options(
+            TextFieldIndexing::default().set_tokenizer(ANALYSIS).set_index_option(records),
+        )
     };
     let mut schema = Schema::builder();
     schema.add_text_field("file", STRING | STORED);

@@ -9,8 +9,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Full stops that end no sentence although a capital follows.
 const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "cf", "dr", "e.g", "eq", "etc", "fig", "figs", "gen", "i.e", "inc", "jr", "lt", "ltd", "mr",
-    "mrs", "ms", "mt", "no", "nos", "prof", "ref", "refs", "sec", "sr", "st", "u.s", "viz", "vol", "vs",
+    "al", "approx", "cf", "dr", "e.g", "eq", "etc", "fig", "figs", "gen", "i.e", "inc", "jr", "lt", "ltd",
+    "mr", "mrs", "ms", "mt", "no", "nos", "prof", "ref", "refs", "sec", "sr", "st", "u.s", "viz", "vol",
+    "vs",
 ];
 
 /// The sentences of a paragraph of prose, as byte ranges of `text` without the space around them.
@@ -117,7 +118,10 @@ mod tests {
         check("", &[]);
         check(" One. Two!\nThree?  ", &["One.", "Two!", "Three?"]);
         check("A line\nthat goes on. Next", &["A line\nthat goes on.", "Next"]);
-        check("See Fig. 3 by Dr. J. Smith et al. Here. End", &["See Fig. 3 by Dr. J. Smith et al. Here.", "End"]);
+        check(
+            "See Fig. 3 by Dr. J. Smith et al. Here. End",
+            &["See Fig. 3 by Dr. J. Smith et al. Here.", "End"],
+        );
         check("It costs 3.50 e.g. Tuesday. (Yes.) No.", &["It costs 3.50 e.g. Tuesday.", "(Yes.)", "No."]);
         check("一つ。二つ。", &["一つ。", "二つ。"]);
     }

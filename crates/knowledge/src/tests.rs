@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use api::Error;
+use api::{Embed, Error};
 use proptest::prelude::*;
 
 use crate::testing::HashEmbed;
-use crate::{Corpus, Index, Opened, SearchOptions, Scope, Stage, build, fingerprint, open, read_extractively};
+use crate::{
+    Corpus, Index, Opened, Scope, SearchOptions, Stage, build, fingerprint, open, read_extractively,
+};
 
 /// A corpus in a folder of its own, and the index beside it.
 struct Site {
@@ -27,9 +29,15 @@ impl Site {
 
     fn small() -> Self {
         Self::new(&[
-            ("guide.md", "# Guide\n\nThe gateway routes each request.\n\n## Budgets\n\nA budget of 500 dollars ends at midnight.\n"),
+            (
+                "guide.md",
+                "# Guide\n\nThe gateway routes each request.\n\n## Budgets\n\nA budget of 500 dollars ends at midnight.\n",
+            ),
             ("ops/deploy.txt", "Deploy the unit file with systemd.\n\nRestart takes three seconds."),
-            ("faq.jsonl", "{\"id\":\"q1\",\"title\":\"Caching\",\"text\":\"The cache keeps whole answers only.\"}\n"),
+            (
+                "faq.jsonl",
+                "{\"id\":\"q1\",\"title\":\"Caching\",\"text\":\"The cache keeps whole answers only.\"}\n",
+            ),
         ])
     }
 
@@ -89,7 +97,10 @@ fn what_was_indexed_is_found_and_cited() {
     });
     let report = report.unwrap();
     stages.borrow_mut().dedup();
-    assert_eq!(stages.into_inner(), [Stage::Fingerprinting, Stage::Indexing, Stage::Merging, Stage::Publishing]);
+    assert_eq!(
+        stages.into_inner(),
+        [Stage::Fingerprinting, Stage::Indexing, Stage::Merging, Stage::Publishing]
+    );
     assert_eq!((report.generation, report.documents, report.passages, report.skipped_total), (1, 3, 4, 0));
 
     let index = site.ready();
@@ -99,14 +110,27 @@ fn what_was_indexed_is_found_and_cited() {
         for vector in [Some(site.embed.one(question)), None] {
             let findings = index.search(question, vector.as_deref(), &SearchOptions::default()).unwrap();
             let best = &findings.passages[0];
-            assert_eq!((best.file.as_str(), best.section.as_str(), best.text.as_str()), (file, section, text));
+            assert_eq!(
+                (best.file.as_str(), best.section.as_str(), best.text.as_str()),
+                (file, section, text)
+            );
             assert!((0.0..=1.0).contains(&findings.coverage));
             assert_eq!(best.cosine > 0.0, vector.is_some());
         }
     };
-    check("When does the budget of dollars end?", "guide.md", "Guide > Budgets", "A budget of 500 dollars ends at midnight.");
+    check(
+        "When does the budget of dollars end?",
+        "guide.md",
+        "Guide > Budgets",
+        "A budget of 500 dollars ends at midnight.",
+    );
     check("which answers does the cache keep", "q1", "Caching", "The cache keeps whole answers only.");
-    check("restarts", "ops/deploy.txt", "", "Deploy the unit file with systemd.\n\nRestart takes three seconds.");
+    check(
+        "restarts",
+        "ops/deploy.txt",
+        "",
+        "Deploy the unit file with systemd.\n\nRestart takes three seconds.",
+    );
     let source = fs::read_to_string(site.root().join("guide.md")).unwrap();
     let budget = &site.search(&index, "midnight").passages[0];
     assert_eq!(source[budget.span.0..budget.span.1], budget.text);
@@ -119,7 +143,15 @@ fn a_question_is_words_and_never_syntax() {
     site.build();
     let index = site.ready();
     let plain = site.search(&index, "budget midnight").passages[0].clone();
-    for question in ["+budget -midnight", "body:budget AND midnight", "\"budget midnight", "budget^9 midnight~", "[budget TO midnight]", "(budget", "budget\0midnight"] {
+    for question in [
+        "+budget -midnight",
+        "body:budget AND midnight",
+        "\"budget midnight",
+        "budget^9 midnight~",
+        "[budget TO midnight]",
+        "(budget",
+        "budget\0midnight",
+    ] {
         let found = index.search(question, None, &SearchOptions::default()).unwrap();
         assert_eq!(found.passages[0].text, plain.text, "{question}");
     }
@@ -159,7 +191,7 @@ fn a_vector_of_another_length_is_refused() {
 #[test]
 fn what_cannot_be_read_is_listed() {
     let site = Site::small();
-    site.write("bad.jsonl", b"{\"text\":\"fine words\"}\n\nnot json\n{\"text\":1}\n\xff\n{\"id\":\"q1\",\"text\":\"again\"}\n{\"text\":\"0123456789012345678901234567890123456789\"}\n{\"text\":\"last\"}");
+    site.write("bad.jsonl", b"{\"text\":\"fine words\"}\n\nnot json\n{\"text\":1}\n\xff\n{\"id\":\"q1\",\"text\":\"again\"}\n{\"text\":\"01234567890123456789012345678901234567890123456789012345678901234567890123456789\"}\n{\"text\":\"last\"}");
     site.write("binary.md", b"a\0b");
     site.write("latin.txt", b"caf\xe9");
     site.write("big.txt", "word ".repeat(100).as_bytes());
@@ -171,7 +203,7 @@ fn what_cannot_be_read_is_listed() {
     let corpus = Corpus {
         exclude: vec![String::from("drafts/**")],
         file_bytes_max: 400,
-        line_bytes_max: 40,
+        line_bytes_max: 80,
         ..site.corpus()
     };
     let report = build(&corpus, &site.dir(), &site.embed, &|_| ()).unwrap();
@@ -185,10 +217,22 @@ fn what_cannot_be_read_is_listed() {
         })
         .collect();
     skipped.sort_unstable();
-    assert_eq!(skipped, [
-        "bad.jsonl is a document named `q1`"; 0
-    ].into_iter().collect::<Vec<&str>>());
-    assert_eq!(report.documents, 4);
+    let expected = [
+        "bad.jsonl:3 is not JSON: expected id",
+        "bad.jsonl:4 `text` must be a string",
+        "bad.jsonl:5 is not UTF-8",
+        "bad.jsonl:7 is longer than 80 bytes",
+        "big.txt is larger than 400 bytes",
+        "binary.md is binary: it has zero b",
+        "empty.md has no words",
+        "faq.jsonl:1 a document named `q1` is",
+        "image.png is not Markdown (.md, .m",
+        "latin.txt is not UTF-8",
+        "link.md is a symbolic link, whic",
+    ];
+    assert_eq!(skipped, expected);
+    // The three of the small site, and two lines of `bad.jsonl`.
+    assert_eq!(report.documents, 5);
 }
 
 #[test]
@@ -298,7 +342,7 @@ fn a_build_that_was_killed_or_fails_changes_nothing() {
     assert_eq!(site.ready().stats().generation, 1);
 
     struct Failing(HashEmbed);
-    impl api::Embed for Failing {
+    impl Embed for Failing {
         fn embed(&self, _: &[&str]) -> Result<Vec<api::Vector>, Error> {
             Err(Error::internal("no encoder"))
         }
@@ -315,7 +359,6 @@ fn a_build_that_was_killed_or_fails_changes_nothing() {
             256
         }
     }
-    use api::Embed as _;
     let failed = build(&site.corpus(), &site.dir(), &Failing(HashEmbed::default()), &|_| ());
     assert_eq!(failed.unwrap_err().code, "internal_error");
     assert!(!left.exists());
@@ -356,7 +399,10 @@ fn an_open_index_serves_on_while_others_replace_it() {
 #[test]
 fn answers_are_quotes_with_their_numbers() {
     let site = Site::new(&[
-        ("a.md", "# Limits\n\nBodies are at most 10 MB. Headers are at most 64 KB.\nSlow clients are cut off.\n"),
+        (
+            "a.md",
+            "# Limits\n\nBodies are at most 10 MB. Headers are at most 64 KB.\nSlow clients are cut off.\n",
+        ),
         ("b.md", "# Other\n\n- Headers are compressed never.\n- Trains run on time.\n"),
     ]);
     site.build();
@@ -371,9 +417,13 @@ fn answers_are_quotes_with_their_numbers() {
     assert_eq!((answer.citations.len(), answer.citations[0].file.as_str()), (1, "a.md"));
     assert!(answer.support > 0.3);
     let answer = read(3);
-    assert_eq!(answer.text, "Bodies are at most 10 MB. Headers are at most 64 KB. [1] - Headers are compressed never. [2]");
+    assert_eq!(
+        answer.text,
+        "Bodies are at most 10 MB. Headers are at most 64 KB. [1] - Headers are compressed never. [2]"
+    );
     assert_eq!(answer.citations.len(), 2);
-    let nothing = read_extractively(question, &site.embed.one(question), &Default::default(), &site.embed, 3).unwrap();
+    let nothing =
+        read_extractively(question, &site.embed.one(question), &Default::default(), &site.embed, 3).unwrap();
     assert_eq!((nothing.text.as_str(), nothing.support), ("", 0.0));
 }
 

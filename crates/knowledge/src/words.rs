@@ -75,7 +75,8 @@ impl WordStream<'_> {
             }
             self.in_run = false;
             if first.is_alphanumeric() {
-                let length = rest.find(|c: char| !c.is_alphanumeric() || is_unspaced(c)).unwrap_or(rest.len());
+                let length =
+                    rest.find(|c: char| !c.is_alphanumeric() || is_unspaced(c)).unwrap_or(rest.len());
                 let start = self.place;
                 self.place += length;
                 return Some((start, self.place));
@@ -125,7 +126,10 @@ mod tests {
     fn words_are_stems_without_stop_words() {
         check("", &[]);
         check("The routing of requests, and THE cafés!", &["rout", "request", "cafe"]);
-        check("body_bytes_max: x-pointsman-track=8080", &["bodi", "byte", "max", "x", "pointsman", "track", "8080"]);
+        check(
+            "body_bytes_max: x-pointsman-track=8080",
+            &["bodi", "byte", "max", "x", "pointsman", "track", "8080"],
+        );
         check(&"x".repeat(65), &[]);
     }
 

@@ -207,7 +207,8 @@ mod tests {
             &[
                 "Guide | Hello big world.",
                 "Guide > Setup | * one/* two",
-                "Guide > Setup | # no heading//make",
+                "Guide > Setup | # no heading",
+                "Guide > Setup | make",
                 "Guide > Setup | a/b/1/2",
                 "Guide > Use | Go.",
             ],

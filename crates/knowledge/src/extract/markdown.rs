@@ -44,7 +44,9 @@ impl Reading {
             Event::End(end) => {
                 self.depth = self.depth.saturating_sub(1);
                 match end {
-                    TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead | TagEnd::Paragraph => self.plain.push('\n'),
+                    TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead | TagEnd::Paragraph => {
+                        self.plain.push('\n');
+                    }
                     TagEnd::TableCell => self.plain.push_str(" | "),
                     _ => {}
                 }
