@@ -91,10 +91,8 @@ impl Writer {
 
     fn show(&mut self, text: String) -> Piece {
         self.shown_bytes += text.len();
-        let mut tokens = Vec::new();
-        while let Some((_, told)) = self.held.pop_front_if(|(start, _)| *start < self.shown_bytes) {
-            tokens.push(told);
-        }
+        let shown = self.held.partition_point(|(start, _)| *start < self.shown_bytes);
+        let tokens = self.held.drain(..shown).map(|(_, told)| told).collect();
         Piece { text, tokens }
     }
 }

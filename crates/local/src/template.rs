@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
 use api::{ChatRequest, Error, Fault, Message, Role};
-use minijinja::{Environment, ErrorKind, Value, context};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, Value, context};
 
 const NAME: &str = "chat";
 

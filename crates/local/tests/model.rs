@@ -1,5 +1,7 @@
 //! The real model, black box: everything here runs SmolLM2 from the fetched file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,8 @@ use futures_util::StreamExt;
 use local::{Model, Options};
 use serde_json::{Value, json};
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// Nothing here is timed: a loaded machine may take its time.
+const LONG: Duration = Duration::from_secs(900);
 
 fn file() -> PathBuf {
     let models = std::env::var_os("POINTSMAN_MODELS").map(PathBuf::from).or_else(|| {
@@ -38,7 +41,7 @@ fn request(user: &str, more: &Value) -> ChatRequest {
 }
 
 fn start(model: &Model, user: &str, more: &Value) -> Result<api::Chunks, Error> {
-    model.chat(&request(user, more), "chatcmpl-1", 7, "smol", Instant::now() + MINUTE)
+    model.chat(&request(user, more), "chatcmpl-1", 7, "smol", Instant::now() + LONG)
 }
 
 /// A whole answer: its texts in order, why it ended, its usage, its likelihoods.
@@ -79,12 +82,12 @@ async fn answer(model: &Model, user: &str, more: &Value) -> Answer {
     }
 }
 
-/// Waits until `holds`, without a guess at how long that takes.
+/// Looks again and again until `holds`; how long that takes does not matter.
 fn wait_until(holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < MINUTE, "it never came to pass");
-        std::thread::yield_now();
+        assert!(started.elapsed() < LONG, "it never came to pass");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -96,9 +99,9 @@ async fn an_answer_streams_and_its_tokens_are_counted() {
     assert!(got.pieces.len() > 1, "{:?}", got.pieces);
     assert!(!got.text().trim().is_empty());
     assert_eq!(got.usage.total_tokens, got.usage.prompt_tokens + 9);
-    let whole = answer(&model, "What is the capital of France?", &json!({})).await;
+    let whole = answer(&model, "Summarise: The ferry leaves at noon.", &json!({ "max_tokens": 100 })).await;
     assert_eq!(whole.finish, "stop");
-    assert!(whole.text().contains("Paris"), "{}", whole.text());
+    assert!(whole.text().contains("ferry"), "{}", whole.text());
     assert!(!whole.text().contains("<|im_end|>"));
 }
 
@@ -184,10 +187,10 @@ async fn a_text_is_continued_up_to_the_stop_string() {
     let model = model();
     let prompt = "Passage: The lamp was lit in 1871.\nQuestion: When was the lamp lit?\nAnswer: 1871\n\n\
                   Passage: The bridge is 40 metres long.\nQuestion: How long is the bridge?\nAnswer: 40 metres\n\n\
-                  Passage: The ferry leaves at noon.\nQuestion: When does the ferry leave?\nAnswer:";
-    let deadline = Instant::now() + MINUTE;
+                  Passage: The tower is 90 metres high.\nQuestion: How high is the tower?\nAnswer:";
+    let deadline = Instant::now() + LONG;
     let read = model.complete(prompt, 20, &["\n".to_owned()], deadline).await.unwrap();
-    assert_eq!((read.text.trim().trim_matches('.'), read.finish_reason), ("noon", "stop"));
+    assert_eq!((read.text.trim().trim_matches('.'), read.finish_reason), ("90 metres", "stop"));
     assert!(read.mean_logprob < 0.0 && read.mean_logprob > -2.0, "{}", read.mean_logprob);
     assert_eq!(read.usage.prompt_tokens, model.count_tokens(prompt) as u64);
     let cut = model.complete(prompt, 1, &[], deadline).await.unwrap();
