@@ -15,7 +15,6 @@ use crate::options::{Occupancy, Options};
 use crate::queue::{Queue, Refused};
 use crate::seat::{self, Choosing, Job};
 use crate::stream::{ChatStream, Continuation, Events, Head, continuation};
-use crate::template::Segment;
 use crate::weights::{Weights, backend};
 
 /// A generative model in this process. Clones share it; dropping the last one waits for its threads, which end within a
@@ -155,11 +154,8 @@ impl Model {
         deadline: Instant,
     ) -> Result<Continuation, Error> {
         const PARAM: &str = "prompt";
-        let weights = &self.inner.weights;
-        if weights.surely_too_long(prompt.len()) {
-            return Err(self.too_long_by_bytes(prompt.len(), PARAM));
-        }
-        let prompt = weights.tokens_of_prompt(prompt);
+        let tokens = self.inner.weights.tokens_of_prompt(prompt);
+        let prompt = tokens.ok_or_else(|| self.far_too_long(PARAM))?;
         if prompt.is_empty() {
             return Err(Error::field(PARAM, "`prompt` must not be empty."));
         }
@@ -173,25 +169,16 @@ impl Model {
     fn prompt_of(&self, request: &ChatRequest) -> Result<Vec<LlamaToken>, Error> {
         let weights = &self.inner.weights;
         let segments = weights.template()?.render(request)?;
-        let bytes: usize = segments
-            .iter()
-            .map(|segment| match segment {
-                Segment::Markup(text) | Segment::Content(text) => text.len(),
-            })
-            .sum();
-        if weights.surely_too_long(bytes) {
-            return Err(self.too_long_by_bytes(bytes, "messages"));
-        }
-        let prompt = weights.tokens_of_chat(&segments);
+        let prompt = weights.tokens_of_chat(&segments).ok_or_else(|| self.far_too_long("messages"))?;
         if prompt.is_empty() {
             return Err(Error::internal("the chat template makes an empty prompt"));
         }
         Ok(prompt)
     }
 
-    fn too_long_by_bytes(&self, bytes: usize, param: &str) -> Error {
+    fn far_too_long(&self, param: &str) -> Error {
         let context_tokens = self.context_tokens();
-        errors::too_long(format!("over {context_tokens} ({bytes} bytes)"), context_tokens, param)
+        errors::too_long(format!("over {context_tokens}"), context_tokens, param)
     }
 
     fn submit(&self, ask: Ask<'_>, param: &str, deadline: Instant) -> Result<Events, Error> {

@@ -26,7 +26,6 @@ pub(crate) struct Weights {
     /// Names the file's content.
     pub(crate) fingerprint: String,
     template: Result<Template, String>,
-    token_bytes_max: usize,
 }
 
 impl Weights {
@@ -50,8 +49,7 @@ impl Weights {
         if let Err(why) = &template {
             tracing::warn!(model = %name, %why, "the model can complete text but not chat");
         }
-        let token_bytes_max = model.tokens(true).map(|(_, bytes)| bytes.len()).max().unwrap_or(1).max(1);
-        Ok(Self { model, name, context_tokens, fingerprint, template, token_bytes_max })
+        Ok(Self { model, name, context_tokens, fingerprint, template })
     }
 
     /// The tokens of a text in which control tokens are only letters.
@@ -59,25 +57,46 @@ impl Weights {
         self.model.vocab().tokenize(text.as_bytes(), false, false)
     }
 
-    /// The tokens of a raw prompt: text, after the token that the model wants before a text, if any.
-    pub(crate) fn tokens_of_prompt(&self, text: &str) -> Vec<LlamaToken> {
-        self.model.vocab().tokenize(text.as_bytes(), true, false)
+    /// The tokens of a raw prompt: text, after the token that the model wants before a text, if any. `None` where they
+    /// are more than the context holds.
+    pub(crate) fn tokens_of_prompt(&self, text: &str) -> Option<Vec<LlamaToken>> {
+        self.may_fit(text).then(|| self.model.vocab().tokenize(text.as_bytes(), true, false))
     }
 
-    /// The tokens of a rendered conversation.
-    pub(crate) fn tokens_of_chat(&self, segments: &[Segment]) -> Vec<LlamaToken> {
+    /// The tokens of a rendered conversation. `None` where they are more than the context holds.
+    pub(crate) fn tokens_of_chat(&self, segments: &[Segment]) -> Option<Vec<LlamaToken>> {
         let vocab = self.model.vocab();
         let mut tokens = Vec::new();
         for segment in segments {
             match segment {
                 Segment::Markup(text) => vocab.tokenize_into(text.as_bytes(), &mut tokens, false, true),
+                Segment::Content(text) if !self.may_fit(text) => return None,
                 Segment::Content(text) => vocab.tokenize_into(text.as_bytes(), &mut tokens, false, false),
             }
         }
         if vocab.should_add_bos() && tokens.first() != Some(&vocab.bos()) {
             tokens.insert(0, vocab.bos());
         }
-        tokens
+        Some(tokens)
+    }
+
+    /// Whether a text can fit in the context, told from its beginning, so that megabytes are refused for the price of
+    /// what would fit.
+    fn may_fit(&self, text: &str) -> bool {
+        /// Twice what English needs.
+        const BYTES_PER_TOKEN: usize = 8;
+        /// A cut changes the tokens around it: more than this many it cannot add.
+        const EDGE: usize = 64;
+        let context_tokens = self.context_tokens as usize;
+        let mut bytes = context_tokens.saturating_mul(BYTES_PER_TOKEN);
+        while bytes < text.len() {
+            let beginning = &text[..text.floor_char_boundary(bytes)];
+            if self.tokens_of_text(beginning).len() > context_tokens.saturating_add(EDGE) {
+                return false;
+            }
+            bytes = bytes.saturating_mul(4);
+        }
+        true
     }
 
     /// The chat template.
@@ -87,11 +106,6 @@ impl Weights {
                 "The in-process model has no chat template that works here; use it for completions only.";
             Error::new(Fault::Unprocessable, "no_chat_template", message).with_detail(why)
         })
-    }
-
-    /// Whether a text of this many bytes is too long whatever it says, which saves tokenizing it.
-    pub(crate) fn surely_too_long(&self, bytes: usize) -> bool {
-        bytes / self.token_bytes_max > self.context_tokens as usize
     }
 
     /// What a token adds to the text; nothing for control tokens.
