@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/pointsman
 INDEX := index/built
-INDEX_BUILD = $(BIN) index build
+INDEX_BUILD = '$(BIN)' index build
 
 # `scripts/fetch.py` writes it: where the models are, and where the build tools are that the machine lacked.
 WITH_TOOLS = . ./.tools/env.sh &&
@@ -29,7 +29,7 @@ build: models
 
 run: build
 	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }
-	@$(WITH_TOOLS) exec $(BIN) serve
+	@$(WITH_TOOLS) exec '$(BIN)' serve
 
 test: build
 	@if cargo nextest --version >/dev/null 2>&1; then \
