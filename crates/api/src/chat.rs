@@ -109,10 +109,10 @@ pub enum Contract {
 /// How tokens are chosen and when to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 to 2; 1 where the request says nothing.
-    pub temperature: f32,
-    /// 0 to 1; 1 where the request says nothing.
-    pub top_p: f32,
+    /// 0 to 2; `None` leaves it to the model.
+    pub temperature: Option<f32>,
+    /// 0 to 1; `None` leaves it to the model.
+    pub top_p: Option<f32>,
     /// For repeatable answers.
     pub seed: Option<u64>,
     /// Strings that end the answer, at most 16.
@@ -307,8 +307,8 @@ fn sampling(fields: &Fields<'_>) -> Result<Sampling, Error> {
     let newer = fields.count("max_completion_tokens", 1, TOKENS_MAX)?;
     let older = fields.count("max_tokens", 1, TOKENS_MAX)?;
     Ok(Sampling {
-        temperature: fields.number("temperature", 0.0, 2.0)?.unwrap_or(1.0) as f32,
-        top_p: fields.number("top_p", 0.0, 1.0)?.unwrap_or(1.0) as f32,
+        temperature: fields.number("temperature", 0.0, 2.0)?.map(|value| value as f32),
+        top_p: fields.number("top_p", 0.0, 1.0)?.map(|value| value as f32),
         seed: seed(fields)?,
         stop: stop(fields)?,
         max_tokens: newer.or(older),

@@ -13,6 +13,7 @@ mod money;
 mod passage;
 mod plan;
 mod reply;
+mod secret;
 mod signals;
 pub mod sse;
 mod tenant;
@@ -29,5 +30,6 @@ pub use plan::{CacheUse, Candidate, Estimate, Grounding, Plan, PlannedTarget, St
 pub use reply::{
     Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, Reply, ReplyMessage, Usage, UsageBasis,
 };
+pub use secret::Secret;
 pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};
 pub use tenant::Tenant;

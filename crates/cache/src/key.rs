@@ -70,7 +70,8 @@ impl Key {
     /// answer can be given again; a client that wants a new one says `cache-control: no-cache`.
     pub fn exact(scope: &Scope, request: &ChatRequest) -> Option<Self> {
         let sampling = &request.sampling;
-        let wants_variety = sampling.n > 1 && sampling.temperature > 0.0;
+        let wants_variety =
+            sampling.n > 1 && sampling.temperature.is_none_or(|temperature| temperature > 0.0);
         if wants_variety || UNREPEATABLE.iter().any(|field| present(&request.body, field)) {
             return None;
         }

@@ -22,8 +22,11 @@ use crate::tasks::Tasks;
 use crate::training;
 use crate::wishes::Wishes;
 
-/// What every plan is priced by; cheap to tell.
-const ALWAYS: SignalSet = SignalSet::NONE.with(Signal::TokensIn).with(Signal::TokensOut);
+/// What every plan is priced by, and cheap to tell.
+const ALWAYS: SignalSet = SignalSet::NONE.with(Signal::TokensIn);
+/// The length of an answer to a request that names its model and no limit: what kind of request it is, which would tell
+/// better, is not worth measuring for an estimate that chooses nothing.
+const ANSWER_TOKENS: u64 = 256;
 
 /// What is reloaded together, so that no request sees half of a change.
 pub(crate) struct Live {
@@ -211,9 +214,12 @@ impl Decider {
         let route = live.policies.resolve(&request.model, tenant, wishes.policy.as_deref())?;
         let wanted = route.reads();
         let view = View::from(request);
-        let signals = live.classifier.signals(&view, wanted.union(ALWAYS), None);
+        let named = !matches!(route, Route::Policy(_));
+        let always = if named { ALWAYS } else { ALWAYS.with(Signal::TokensOut) };
+        let signals = live.classifier.signals(&view, wanted.union(always), None);
         let mut insight = Insight { signals, ..Insight::default() };
-        if wanted.is_empty() {
+        if named {
+            insight.signals.tokens_out = request.sampling.max_tokens.unwrap_or(ANSWER_TOKENS);
             return Ok(insight);
         }
         let task = self.tasks.load().recognize(wishes.task.as_deref(), &insight.signals.contract);
@@ -231,7 +237,7 @@ impl Decider {
                 // Without instructions and earlier turns the request is its question: one vector serves both.
                 let of_request =
                     if of_request == question { vector.clone() } else { decider.vector(&of_request)? };
-                insight.signals = live.classifier.signals(&view, wanted.union(ALWAYS), Some(&of_request));
+                insight.signals = live.classifier.signals(&view, wanted.union(always), Some(&of_request));
             }
             let findings =
                 index.map(|index| index.search(&question, Some(&vector), &SearchOptions::default()));

@@ -8,7 +8,7 @@ use api::{Error, Fault, Tenant};
 use arc_swap::ArcSwap;
 use cache::Answers;
 use ledger::{Book, Funds};
-use models::{HttpVersion, Secret, Upstream, UpstreamOptions, Upstreams};
+use models::{HttpVersion, Upstream, UpstreamOptions, Upstreams};
 use policy::{Catalogue, Model, ModelKind, Provider};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -168,12 +168,15 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
     match &model.kind {
         ModelKind::Task => Backend::Task,
         ModelKind::Extractive => Backend::Extractive,
-        ModelKind::Llama { path, contexts, queue_max } => {
+        ModelKind::Llama { path, contexts, queue_max, temperature, top_p } => {
             let options = local::Options {
                 path: settings.beside(path),
                 contexts: *contexts,
                 context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
                 queue_max: *queue_max,
+                output_tokens_max: model.output_tokens_max,
+                temperature: *temperature,
+                top_p: *top_p,
             };
             local::Model::load(&options)
                 .map_or_else(|error| Backend::Missing(in_words(&error)), Backend::Llama)
@@ -196,7 +199,7 @@ fn open_upstream(settings: &Settings, provider: &Provider, id: &str, upstreams: 
 fn upstream_options(settings: &Settings, provider: &Provider, base_url: &str) -> UpstreamOptions {
     let defaults = UpstreamOptions::new(&*provider.name, base_url);
     UpstreamOptions {
-        key: provider.api_key.as_ref().map(|key| Secret::new(key.expose())),
+        key: provider.api_key.clone(),
         headers: provider
             .headers
             .iter()

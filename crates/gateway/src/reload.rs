@@ -2,6 +2,7 @@
 //!
 //! All or nothing: a file with a mistake leaves what runs in place, and the log, `/api/config` and a gauge say so.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,10 +77,13 @@ fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<Rec
         files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
     folders.sort();
     folders.dedup();
+    let index = settings.index.path.canonicalize()?;
+    folders.push(index.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let writes = !matches!(event.kind, notify::EventKind::Access(_));
-        let ours = |path: &PathBuf| files.iter().any(|file| path == file || path.starts_with(file));
+        let ours =
+            |path: &PathBuf| files.iter().any(|file| path.starts_with(file)) || is_generation(path, &index);
         if writes && event.paths.iter().any(ours) {
             // A change is waiting already where the channel is full.
             let _ = changed.try_send(());
@@ -91,6 +95,12 @@ fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<Rec
     Ok(watcher)
 }
 
+/// Whether a path is a whole generation of the index: not what is being built beside it.
+fn is_generation(path: &Path, index: &Path) -> bool {
+    path.parent() == Some(index)
+        && path.file_name().and_then(OsStr::to_str).is_some_and(knowledge::is_generation)
+}
+
 /// The files and folders whose change matters, by their true paths: what the watcher reports.
 fn watched_files(settings: &Settings) -> Vec<PathBuf> {
     let paths = [
@@ -99,7 +109,6 @@ fn watched_files(settings: &Settings) -> Vec<PathBuf> {
         settings.files.models.clone(),
         settings.files.exemplars.clone(),
         settings.files.state.join("tasks"),
-        settings.index.path.join("current"),
     ];
     paths.iter().filter_map(|path| absolute(path)).collect()
 }

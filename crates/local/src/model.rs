@@ -28,6 +28,10 @@ struct Inner {
     weights: Arc<Weights>,
     queue: Arc<Queue<Job>>,
     contexts: usize,
+    output_tokens_max: u64,
+    /// Where a request names none.
+    temperature: f32,
+    top_p: f32,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -60,7 +64,15 @@ impl Model {
         let contexts = options.contexts.max(1);
         let queue = Arc::new(Queue::new(options.queue_max));
         // From here on, dropping ends what was started.
-        let inner = Inner { weights, queue, contexts, threads: Mutex::default() };
+        let inner = Inner {
+            weights,
+            queue,
+            contexts,
+            output_tokens_max: options.output_tokens_max,
+            temperature: options.temperature,
+            top_p: options.top_p,
+            threads: Mutex::default(),
+        };
         let (ready, told) = sync_channel(contexts);
         for number in 0..contexts {
             let (weights, queue, ready) =
@@ -127,15 +139,16 @@ impl Model {
         let prompt = self.prompt_of(request)?;
         let sampling = &request.sampling;
         let choosing = Choosing {
-            temperature: sampling.temperature,
-            top_p: sampling.top_p,
+            temperature: sampling.temperature.unwrap_or(self.inner.temperature),
+            top_p: sampling.top_p.unwrap_or(self.inner.top_p),
             seed: sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
             frequency_penalty: penalty(request, "frequency_penalty")?,
             presence_penalty: penalty(request, "presence_penalty")?,
         };
         let likelihoods = sampling.logprobs.then_some(usize::from(sampling.top_logprobs));
-        let ask =
-            Ask { prompt, tokens_max: sampling.max_tokens, stops: &sampling.stop, choosing, likelihoods };
+        let most = self.inner.output_tokens_max;
+        let tokens_max = Some(sampling.max_tokens.map_or(most, |wanted| wanted.min(most)));
+        let ask = Ask { prompt, tokens_max, stops: &sampling.stop, choosing, likelihoods };
         let events = self.submit(ask, "messages", deadline)?;
         let head = Head { id: id.to_owned(), created, model: model.to_owned() };
         Ok(Box::pin(ChatStream::new(events, head, sampling.logprobs)))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// How to load a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The GGUF file.
     pub path: PathBuf,
@@ -13,6 +13,12 @@ pub struct Options {
     pub context_tokens: u32,
     /// Requests that may wait for a free context; one more is refused.
     pub queue_max: usize,
+    /// Tokens of the longest answer, whatever a request asks for.
+    pub output_tokens_max: u64,
+    /// Where a request names no temperature: small models lose themselves at OpenAI's 1.
+    pub temperature: f32,
+    /// Where a request names no `top_p`.
+    pub top_p: f32,
 }
 
 /// How busy a model is.

@@ -24,7 +24,15 @@ fn file() -> PathBuf {
 }
 
 fn options() -> Options {
-    Options { path: file(), contexts: 1, context_tokens: 1024, queue_max: 4 }
+    Options {
+        path: file(),
+        contexts: 1,
+        context_tokens: 1024,
+        queue_max: 4,
+        output_tokens_max: 1024,
+        temperature: 0.2,
+        top_p: 0.9,
+    }
 }
 
 fn model() -> Model {

@@ -265,7 +265,7 @@ mod tests {
     type Expected = (u16, &'static str, bool, bool, Outcome);
 
     fn check_status(status: u16, body: &str, expected: Expected) {
-        let redactor = Redactor::new([crate::Secret::new("sk-secret-0123456789")], "host.example");
+        let redactor = Redactor::new([api::Secret::new("sk-secret-0123456789")], "host.example");
         let status = StatusCode::from_u16(status).expect("a status");
         let failure = Failure::status(status, &HeaderMap::new(), body.as_bytes(), &redactor);
         let error = failure.error;

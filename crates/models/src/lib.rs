@@ -27,6 +27,5 @@ mod whole;
 pub use breaker::BreakerState;
 pub use connect::Upstreams;
 pub use options::{HttpVersion, UpstreamOptions};
-pub use secret::Secret;
 pub use traffic::Health;
 pub use upstream::{Answered, Upstream};

@@ -7,12 +7,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::Error;
+use api::{Error, Secret};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::Secret;
 use crate::address::Guard;
 use crate::secret::Redactor;
 

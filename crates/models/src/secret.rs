@@ -1,30 +1,6 @@
-//! Secrets, and keeping them out of every text that leaves this crate.
-//!
-//! Owns the only type that holds a provider's key. Refuses to print, compare or serialise it.
+//! Keeping secrets and addresses out of every text that leaves this crate.
 
-use std::fmt;
-
-/// A provider's key: it can be sent to its provider and to nobody else, and cannot be printed.
-#[derive(Clone)]
-pub struct Secret(Box<str>);
-
-impl Secret {
-    /// Keeps `text` without the white space around it: a key read from a file ends with a line break.
-    pub fn new(text: impl AsRef<str>) -> Self {
-        Self(text.as_ref().trim().into())
-    }
-
-    /// The key itself, for the header that carries it.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
+use api::Secret;
 
 /// Takes secrets and the upstream's address out of what an upstream says.
 pub(crate) struct Redactor {

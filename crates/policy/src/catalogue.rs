@@ -6,11 +6,11 @@
 mod read;
 
 use std::collections::BTreeMap;
-use std::fmt;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Kind, Prices, Track};
+use api::{Kind, Prices, Secret, Track};
 
 use crate::file::{Env, Mistakes};
 
@@ -20,28 +20,6 @@ pub const EXTRACTIVE: &str = "extractive";
 pub const ANY_TASK: &str = "task";
 /// What the names of trained tasks begin with.
 pub const TASK_PREFIX: &str = "task/";
-
-/// A value that must not be shown: a key, a header's value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    /// Keeps `text` out of every debug print.
-    pub fn new(text: &str) -> Self {
-        Self(Arc::from(text.trim()))
-    }
-
-    /// The text itself, for whoever sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// Which version of HTTP a provider is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +64,7 @@ pub struct Provider {
 }
 
 /// How a model is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ModelKind {
     /// Through a provider.
     OpenAi {
@@ -103,6 +81,10 @@ pub enum ModelKind {
         contexts: usize,
         /// Requests that may wait for a context.
         queue_max: usize,
+        /// Where a request names no temperature.
+        temperature: f32,
+        /// Where a request names no `top_p`.
+        top_p: f32,
     },
     /// A classifier trained for one task.
     Task,

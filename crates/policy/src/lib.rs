@@ -14,8 +14,8 @@ mod policies;
 mod policy;
 
 pub use catalogue::{
-    ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Secret,
-    Supports, TASK_PREFIX,
+    ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Supports,
+    TASK_PREFIX,
 };
 pub use explain::{Change, explain};
 pub use facts::{Conditions, Facts, Latency};

@@ -13,7 +13,7 @@ use crate::peers::connect;
 
 /// What a request looks like.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// A concrete external model, each text a new one.
     Direct,
     /// The same request again and again.
@@ -42,15 +42,15 @@ impl Shape {
 }
 
 /// A load generator with one thread of its own.
-pub struct Load(Runtime);
+pub(crate) struct Load(Runtime);
 
 impl Load {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Builder::new_current_thread().enable_all().build().expect("a runtime"))
     }
 
     /// Sends `requests` requests over `connections` connections, each waiting for its answer before the next.
-    pub fn closed(&self, port: u16, shape: Shape, requests: usize, connections: usize, round: usize) {
+    pub(crate) fn closed(&self, port: u16, shape: Shape, requests: usize, connections: usize, round: usize) {
         self.0.block_on(async {
             let each = requests / connections;
             let mut workers = Vec::new();
@@ -70,7 +70,7 @@ impl Load {
 
     /// Sends `rate` requests a second for `time`; the latencies in milliseconds, each from the moment at which the
     /// request was due, so that a stall is not hidden by requests that were never sent.
-    pub fn open(&self, port: u16, shape: Shape, rate: u32, time: Duration) -> Vec<f64> {
+    pub(crate) fn open(&self, port: u16, shape: Shape, rate: u32, time: Duration) -> Vec<f64> {
         self.0.block_on(async {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let total = (time.as_secs_f64() * f64::from(rate)) as usize;

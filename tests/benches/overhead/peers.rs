@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 const ANSWER: &str = r#"{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"Paris is the capital of France."},"finish_reason":"stop"}],"usage":{"prompt_tokens":14,"completion_tokens":7,"total_tokens":21}}"#;
 
 /// Serves chat completions that are always the same.
-pub fn provider() {
+pub(crate) fn provider() {
     serve(|| async {
         service(|request: Request<Incoming>| async move {
             let _ = request.into_body().collect().await;
@@ -25,7 +25,7 @@ pub fn provider() {
 }
 
 /// Passes each connection's requests to one connection of its own to `upstream`.
-pub fn relay(upstream: &str) {
+pub(crate) fn relay(upstream: &str) {
     let upstream: SocketAddr = upstream.parse().expect("an address");
     serve(move || async move {
         let sender = std::sync::Arc::new(tokio::sync::Mutex::new(connect(upstream).await));
@@ -90,7 +90,7 @@ where
 }
 
 /// One HTTP/1.1 connection.
-pub async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("TCP_NODELAY");
     let (sender, connection) =

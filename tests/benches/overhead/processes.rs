@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A child that serves on a port of its own; it ends with this value.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
     admin: Option<u16>,
     folder: Option<PathBuf>,
 }
 
 impl Process {
     /// This very program in another role; it prints its port first.
-    pub fn of_self(args: &[&str]) -> Self {
+    pub(crate) fn of_self(args: &[&str]) -> Self {
         let program = std::env::current_exe().expect("this program's path");
         let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("a child");
         let mut line = String::new();
@@ -26,7 +26,7 @@ impl Process {
     }
 
     /// CPU time of all threads so far, in nanoseconds.
-    pub fn cpu_ns(&self) -> u64 {
+    pub(crate) fn cpu_ns(&self) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process's threads");
         tasks
             .flatten()
@@ -36,7 +36,7 @@ impl Process {
     }
 
     /// Resident memory.
-    pub fn memory_mib(&self) -> f64 {
+    pub(crate) fn memory_mib(&self) -> f64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process's status");
         let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
@@ -45,7 +45,7 @@ impl Process {
     }
 
     /// The mean of each stage in microseconds, from `/metrics`.
-    pub fn stage_means_us(&self) -> Vec<(String, f64)> {
+    pub(crate) fn stage_means_us(&self) -> Vec<(String, f64)> {
         let mut stream =
             TcpStream::connect(("127.0.0.1", self.admin.expect("an admin port"))).expect("the admin port");
         stream
@@ -79,7 +79,7 @@ impl Drop for Process {
 }
 
 /// The gateway with the provider at `port` as its only external model.
-pub fn gateway(port: u16) -> Process {
+pub(crate) fn gateway(port: u16) -> Process {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
     let models =
         std::env::var("POINTSMAN_MODELS").unwrap_or_else(|_| root.join(".models").display().to_string());
@@ -100,10 +100,7 @@ pub fn gateway(port: u16) -> Process {
             .expect("models.toml")
             .replace("PORT", &port.to_string()),
     );
-    write(
-        "policy.toml",
-        fs::read_to_string(root.join("tests/benches/overhead/policy.toml")).expect("policy.toml"),
-    );
+    write("policy.toml", policy(&root.join("config/policy.toml")));
     let binary = std::env::var("POINTSMAN_BIN").expect("POINTSMAN_BIN: run `make bench`");
     let mut child = Command::new(binary)
         .arg("--config")
@@ -133,7 +130,10 @@ pub fn gateway(port: u16) -> Process {
 fn policy(path: &Path) -> String {
     let shipped = fs::read_to_string(path).expect("the shipped policy");
     let lines = shipped.lines().map(|line| match line.split_once(" = ") {
-        Some((key @ ("targets.local" | "targets.retrieval" | "targets.external"), _)) => format!("{key} = [\"bench\"]"),
+        Some(("targets.local", _)) => "targets.local = [\"task\"]".to_owned(),
+        Some((key @ ("targets.retrieval" | "targets.external"), _)) => {
+            format!("{key} = [\"bench\"]")
+        }
         Some(("reference_model", _)) => "reference_model = \"bench\"".to_owned(),
         _ => line.to_owned(),
     });

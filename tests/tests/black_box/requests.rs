@@ -33,7 +33,13 @@ fn wrong_bodies_are_told_where_and_why() {
             "0 to 2",
         ),
         (&format!(r#"{{"model":"okk","messages":{user}}}"#), 404, "model_not_found", Some("model"), "`ok`"),
-        (&format!(r#"{{"model":"task/none","messages":{user}}}"#), 404, "model_not_found", None, "none"),
+        (
+            &format!(r#"{{"model":"task/none","messages":{user}}}"#),
+            404,
+            "model_not_found",
+            Some("model"),
+            "none",
+        ),
     ] {
         let answer = Request::post_bytes(CHAT, body.as_bytes()).send(shared().gateway.data).expect(status);
         let error = &answer.json()["error"];

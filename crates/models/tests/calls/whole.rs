@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use api::Reply;
+use api::Secret;
 use http::{HeaderName, HeaderValue};
-use models::Secret;
 
 use crate::provider::{COMPLETION, Provider, Script, Step, answer, good, then};
 use crate::{chat, failed, far, request, upstream};

@@ -142,7 +142,11 @@ fn llama(table: &Table<'_>) -> Option<ModelKind> {
     };
     let contexts = count("contexts", 1..=64, 1);
     let queue_max = count("queue_max", 0..=10_000, 16);
-    Some(ModelKind::Llama { path: path?.to_owned(), contexts, queue_max })
+    #[expect(clippy::cast_possible_truncation, reason = "both are small and need no more than three digits")]
+    let share = |key: &str, range, default: f64| table.optional(key).number(range).unwrap_or(default) as f32;
+    let temperature = share("temperature", 0.0..=2.0, 0.2);
+    let top_p = share("top_p", 0.0..=1.0, 0.9);
+    Some(ModelKind::Llama { path: path?.to_owned(), contexts, queue_max, temperature, top_p })
 }
 
 /// Prices are needed where somebody sends a bill: without them no budget holds.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::{HttpVersion, Provider, Secret};
+use api::Secret;
+
+use super::super::{HttpVersion, Provider};
 use crate::file::{Entry, Env, Field, Setting, Table};
 
 const HOUR_MS: u64 = 3_600_000;
