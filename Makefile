@@ -11,7 +11,7 @@ INDEX_BUILD = '$(BIN)' index build
 WITH_TOOLS = . ./.tools/env.sh &&
 FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
 
-.PHONY: help run test lint bench models build clean
+.PHONY: help run test lint bench models build clients clean
 
 help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
@@ -31,7 +31,14 @@ run: build
 	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }
 	@$(WITH_TOOLS) exec '$(BIN)' serve
 
-test: build
+# The unmodified official clients, pinned, for the tests alone.
+clients: .tools/clients/.done
+.tools/clients/.done: tests/clients/requirements.txt
+	@rm -rf .tools/clients
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/clients -r $<
+	@touch $@
+
+test: build clients
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		$(FOR_TESTS) cargo nextest run --release --locked --workspace; \
 	else \

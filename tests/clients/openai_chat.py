@@ -1,7 +1,8 @@
 """The unmodified openai package against a running gateway: chat, stream, embeddings, models, errors.
 
-Usage: openai_chat.py BASE_URL ADMIN_URL. Prints one line a check; exits 1 at the first that fails.
-The gateway must have a local model, an index of this project's documentation, and an external model.
+Usage: openai_chat.py BASE_URL. Prints one line a check; exits 1 at the first that fails.
+`clients.rs` starts the gateway that it expects: a model `smollm2` in the process, a trained task `mood`, an index that
+knows the depot in Velm, and an external model.
 """
 
 import sys
@@ -22,15 +23,17 @@ def main(base_url):
     check("models lists auto", "auto" in names, names)
     check("models retrieves one", client.models.retrieve(names[0]).id == names[0])
 
-    def ask(text, **more):
-        body = {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
-        return client.chat.completions.with_raw_response.create(**body)
+    def ask(text, headers=None):
+        return client.chat.completions.with_raw_response.create(
+            model="auto", messages=[{"role": "user", "content": text}], extra_headers=headers or {}
+        )
 
-    for text, track in [
-        ("Prove step by step that the square root of two is irrational.", "external"),
-        ("Which signal makes Pointsman reload its configuration?", "retrieval"),
+    for text, headers, track in [
+        ("Prove step by step that the square root of two is irrational.", None, "external"),
+        ("How many shunting engines does the depot in Velm keep?", None, "retrieval"),
+        ("What a lovely, cheerful morning!", {"x-pointsman-task": "mood"}, "local"),
     ]:
-        raw = ask(text)
+        raw = ask(text, headers)
         answer = raw.parse()
         seen = raw.headers["x-pointsman-track"]
         check(f"auto takes the {track} track", seen == track, f"({seen}) {answer.choices[0].message.content[:60]!r}")

@@ -7,6 +7,7 @@
 )]
 
 mod cache;
+mod clients;
 mod config;
 mod framing;
 mod house;

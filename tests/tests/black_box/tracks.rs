@@ -125,7 +125,7 @@ fn a_trained_task_answers_with_a_label() {
     assert_eq!(missing.code(), "model_not_found");
 }
 
-fn moods() -> String {
+pub(crate) fn moods() -> String {
     let things = ["day", "trip", "meal", "letter", "song", "room", "game", "film", "walk", "gift"];
     let glad = ["What a wonderful", "I love this happy", "Such joy, a lovely", "I am delighted by this"];
     let sad = ["What a terrible", "I hate this sad", "Such misery, an awful", "I am in tears over this"];
