@@ -7,8 +7,10 @@ mod models;
 
 use std::time::Instant;
 
-use api::{Embed, cosine};
-use classify::{Encoder, View, estimate_tokens, features, find_private};
+use api::{Embed, Head, Kind, SignalSet, cosine};
+use classify::{
+    Classifier, Encoder, FEATURES, NO, TRAINED, View, YES, estimate_tokens, features, find_private,
+};
 
 const PARAGRAPH: &str = "The harbour was built in 1874 to shelter the herring fleet, and its two moles still carry the \
     lamps that the fishermen paid for themselves. When the railway came, the town turned its back on the sea; the warehouses \
@@ -38,7 +40,19 @@ fn main() {
     );
     let query = "what is the fastest way to get from the old harbour to the station";
     println!("encoder, 14 words: {:.2} ms", milliseconds(200, || drop(encoder.embed(&[query]))));
-    println!("{:>8} {:>10} {:>10} {:>10} {:>10}", "tokens", "features", "private", "estimate", "encoder");
+    let head = |labels: &[&str]| Head {
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        weights: vec![vec![0.01; FEATURES]; labels.len()],
+        bias: vec![0.0; labels.len()],
+        temperature: 1.0,
+    };
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    let trained = TRAINED.iter().map(|signal| (*signal, head(&[NO, YES]))).collect();
+    let classifier = Classifier::new(head(&kinds), trained, false).expect("a classifier");
+    println!(
+        "{:>8} {:>10} {:>10} {:>11} {:>10} {:>10}",
+        "tokens", "features", "private", "all signals", "estimate", "encoder"
+    );
     for tokens in [60, 500, 2000] {
         let mut text = String::from("Summarize the following text in three sentences.\n\n");
         while encoder.count_tokens(&text) < tokens {
@@ -47,10 +61,11 @@ fn main() {
         let text: String = text.split_inclusive(' ').take(tokens * 4 / 5).collect();
         let view = View::of(None, &text);
         println!(
-            "{:>8} {:>7.3} ms {:>7.3} ms {:>10} {:>7.2} ms",
+            "{:>8} {:>7.3} ms {:>7.3} ms {:>8.3} ms {:>10} {:>7.2} ms",
             encoder.count_tokens(&text),
             milliseconds(200, || drop(features(&view))),
             milliseconds(200, || drop(find_private(&text))),
+            milliseconds(200, || drop(classifier.signals(&view, SignalSet::ALL, None))),
             estimate_tokens(&text),
             milliseconds(5, || drop(encoder.embed(&[&text]))),
         );

@@ -11,12 +11,12 @@ use crate::view::{View, head, tail};
 const LABELS_MAX: usize = 60;
 /// A label's length.
 const LABEL_BYTES_MAX: usize = 48;
-const LABEL_WORDS_MAX: usize = 5;
+const LABEL_WORDS_MAX: usize = 4;
 /// Labels are listed near the start or the end of a text.
 const READ_BYTES: usize = 3000;
 
 /// Phrases after which labels are listed.
-const OPENERS: [&str; 26] = [
+const OPENERS: [&str; 28] = [
     "one of the following labels",
     "one of the following categories",
     "one of the following classes",
@@ -35,6 +35,8 @@ const OPENERS: [&str; 26] = [
     "intents",
     "departments",
     "choose from",
+    "from the list of",
+    "from the following list",
     "choose between",
     "pick from",
     "answer with",
@@ -46,7 +48,7 @@ const OPENERS: [&str; 26] = [
 ];
 
 /// Verbs before `as A, B or C`.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 11] = [
     "classify",
     "label",
     "categorize",
@@ -54,7 +56,6 @@ const VERBS: [&str; 12] = [
     "tag",
     "mark",
     "rate",
-    "identify",
     "clasifica",
     "classifie",
     "klassifiziere",
@@ -102,8 +103,10 @@ fn after_openers(text: &str, lower: &str) -> Option<Vec<String>> {
                 Some(after) => (after.trim_start_matches([' ', '\n', '[', '(', '{']), true),
                 None => (listed, false),
             };
-            // "options" and the like are ordinary words unless a mark follows.
-            if !marked && (opener.split(' ').count() < 2 || listed.starts_with('\n')) {
+            // Without a mark "options" is an ordinary word, and "one of" mostly says "a certain".
+            let chosen =
+                opener.contains(' ') && listed.contains(" or ") && !lower[..place].ends_with("at least ");
+            if !marked && !chosen {
                 continue;
             }
             if let Some(labels) = listing(listed) {
@@ -135,35 +138,41 @@ fn after_verbs(text: &str, lower: &str) -> Option<Vec<String>> {
     None
 }
 
-/// `(positive/negative)`, `(yes | no)`, `{a, b, c}`: a bracket that holds nothing but labels.
+/// `sentiment (positive/negative)`, `answer yes | no`: a bracket of labels right behind a word that asks for one.
 fn in_brackets(text: &str, lower: &str) -> Option<Vec<String>> {
-    let chooses = [
+    const CUE_BYTES_MAX: usize = 28;
+    const CUES: [&str; 16] = [
         "label",
         "class",
         "categor",
         "sentiment",
         "answer",
-        "which",
-        "is this",
         "type",
-        "rate",
-        "assign",
+        "intent",
         "output",
         "reply",
+        "emotion",
+        "stance",
+        "severity",
+        "priority",
+        "genre",
+        "polarity",
+        "choose",
     ];
-    if !chooses.iter().any(|cue| lower.contains(cue)) {
-        return None;
-    }
     for (place, letter) in text.char_indices().filter(|(_, letter)| matches!(letter, '(' | '[' | '{')) {
         let close = match letter {
             '(' => ')',
             '[' => ']',
             _ => '}',
         };
+        let before = tail(&lower[..place], CUE_BYTES_MAX);
         let Some(end) = text[place + 1..].find(close) else { continue };
         let inner = &text[place + 1..place + 1 + end];
-        let separated = inner.contains('/') || inner.contains('|') || inner.matches(',').count() >= 2;
-        if separated && let Some(labels) = listing(inner) {
+        let separated = inner.contains(['/', '|']) || inner.matches(',').count() >= 2;
+        if separated
+            && CUES.iter().any(|cue| before.contains(cue))
+            && let Some(labels) = listing(inner)
+        {
             return Some(labels);
         }
     }
@@ -238,11 +247,18 @@ fn listing(text: &str) -> Option<Vec<String>> {
         }
     }
     labels.retain(|label| !label.is_empty());
-    let good = |label: &String| {
-        label.len() <= LABEL_BYTES_MAX && label.split_whitespace().count() <= LABEL_WORDS_MAX
-    };
     labels.dedup();
-    ((2..=LABELS_MAX).contains(&labels.len()) && labels.iter().all(good)).then_some(labels)
+    ((2..=LABELS_MAX).contains(&labels.len()) && labels.iter().all(|label| is_label(label))).then_some(labels)
+}
+
+/// A few words without the marks of programs and formulas.
+fn is_label(label: &str) -> bool {
+    let plain = |letter: char| letter.is_alphanumeric() || " _-'’&+/.".contains(letter);
+    let has_letter = label.chars().any(char::is_alphabetic);
+    label.len() <= LABEL_BYTES_MAX
+        && label.split_whitespace().count() <= LABEL_WORDS_MAX
+        && label.chars().all(plain)
+        && (has_letter || label.len() == 1)
 }
 
 /// The text up to where a list ends: a full stop, a closing bracket, a blank line, the line's end unless labels follow

@@ -228,11 +228,22 @@ const TABLE: &[&str] = &[
 /// How many groups there are.
 pub(crate) const CUES: usize = TABLE.len();
 
+/// The place of a group in [`TABLE`], for the few that features combine.
+pub(crate) mod group {
+    pub(crate) const CODE: usize = 11;
+    pub(crate) const REASON: usize = 12;
+    pub(crate) const ASK: usize = 13;
+    pub(crate) const WRITE: usize = 10;
+    pub(crate) const PERSONA: usize = 17;
+    pub(crate) const THEN: usize = 18;
+    pub(crate) const ELSEWHERE: usize = 19;
+    pub(crate) const NOW: usize = 20;
+    pub(crate) const GIVEN: usize = 21;
+    pub(crate) const ME: usize = 27;
+}
+
 /// All groups, ready to search.
 pub(crate) fn lexicon() -> &'static Lexicon {
-    static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-        let places = 0_u16..;
-        Lexicon::new(places.zip(TABLE.iter().copied()))
-    });
+    static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::new((0_u16..).zip(TABLE.iter().copied())));
     &LEXICON
 }

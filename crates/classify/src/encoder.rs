@@ -12,6 +12,8 @@ use api::{Embed, Error, Fault, Vector};
 use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
 use ort::environment::Environment;
 
+use crate::library;
+
 /// Tokens that one pass of the encoder reads, without the two special ones. MiniLM was trained on 256 in all: beyond
 /// that its vectors drift, although its positions go to 512.
 const WINDOW_TOKENS: usize = 254;
@@ -229,6 +231,10 @@ fn environment(path: &Path) -> Result<Environment, Error> {
         return Err(unavailable("Another ONNX Runtime library is loaded already; restart to change it.")
             .with_detail(format_args!("loaded {}, asked for {}", loaded.display(), path.display())));
     }
+    library::check_whole(&path).map_err(|wrong| {
+        unavailable("The ONNX Runtime library is broken; `make models` fetches it anew.")
+            .with_detail(format_args!("{}: {wrong}", path.display()))
+    })?;
     // First of all `ort` calls: any other one would look for a library by itself and panic without one.
     let builder = ort::init_from(&path).map_err(|error| {
         unavailable(

@@ -5,10 +5,12 @@
 
 use api::Contract;
 
-use crate::cues::{CUES, lexicon};
+use crate::contract::contract;
+use crate::cues::{CUES, group, lexicon};
 use crate::lexicon::Found;
 use crate::outline::{Outline, Zone, read_part};
-use crate::structure::{STRUCTURE, structure};
+use crate::strong::{STRONGS, fillers, strong};
+use crate::structure::{STRUCTURE, has_formulas, structure};
 use crate::view::View;
 use crate::words::{Shape, Word, fold, hash_of, mix};
 
@@ -16,12 +18,22 @@ use crate::words::{Shape, Word, fold, hash_of, mix};
 const HASHED: usize = 2048;
 /// Facts beside the text.
 const FACTS: usize = 12;
+/// Facts that only say something together.
+const TOGETHER: usize = 22;
+
+// Where each block starts.
 const CUE_COUNTS: usize = 0;
 const CUE_FIRST: usize = CUE_COUNTS + CUES;
-const CUE_SYSTEM: usize = CUE_FIRST + CUES;
-const FORM: usize = CUE_SYSTEM + CUES;
+const CUE_HEAD: usize = CUE_FIRST + CUES;
+const CUE_SYSTEM: usize = CUE_HEAD + CUES;
+const STRONG_ANY: usize = CUE_SYSTEM + CUES;
+const STRONG_HEAD: usize = STRONG_ANY + STRONGS;
+const STRONG_FIRST: usize = STRONG_HEAD + STRONGS;
+const STRONG_SYSTEM: usize = STRONG_FIRST + STRONGS;
+const FORM: usize = STRONG_SYSTEM + STRONGS;
 const FACT: usize = FORM + STRUCTURE;
-const HASH: usize = FACT + FACTS;
+const BOTH: usize = FACT + FACTS;
+const HASH: usize = BOTH + TOGETHER;
 
 /// Length of [`features`].
 pub const FEATURES: usize = HASH + HASHED;
@@ -30,6 +42,12 @@ pub const FEATURES: usize = HASH + HASHED;
 const VECTOR_SCALE: f32 = 3.0;
 /// The hashed block's length.
 const HASHED_SCALE: f32 = 1.5;
+/// How loud the strong phrases speak: under one penalty for all weights, what is louder needs less evidence.
+const STRONG_SCALE: f32 = 4.0;
+/// Single cues are many and overlap.
+const CUE_SCALE: f32 = 0.7;
+/// The form of a text is much its author's taste: heads that lean on it learn the exemplars' author.
+const FORM_SCALE: f32 = 0.5;
 /// Words at a request's start that say what is wanted.
 const START_WORDS: usize = 6;
 /// Slips of the finger are looked for among so many words.
@@ -53,20 +71,26 @@ pub fn features(view: &View) -> Vec<f32> {
     let system = Outline::of(if is_boilerplate(&system) { "" } else { &system });
     let user = read_part(&view.user);
     let user = Outline::of(&user);
-    drawing.cues(&system, CUE_SYSTEM, None, 1.0);
-    drawing.cues(&system, CUE_COUNTS, None, 0.5);
-    drawing.cues(&user, CUE_COUNTS, Some(CUE_FIRST), 1.0);
+    drawing.cues(&system, CUE_SYSTEM, 1.0);
+    drawing.cues(&system, CUE_COUNTS, 0.5);
+    drawing.strong(&system, STRONG_SYSTEM, 1.0);
+    drawing.cues(&user, CUE_COUNTS, 1.0);
+    drawing.starts(&user);
+    drawing.strong(&user, STRONG_ANY, 1.0);
     drawing.words(&system, 0.7);
     drawing.words(&user, 1.0);
     let followed = user.words.len() <= 12 && !view.earlier_user.is_empty();
     if followed {
         let earlier = read_part(&view.earlier_user);
         let earlier = Outline::of(&earlier);
-        drawing.cues(&earlier, CUE_COUNTS, None, 0.5);
+        drawing.cues(&earlier, CUE_COUNTS, 0.5);
+        drawing.strong(&earlier, STRONG_ANY, 0.5);
         drawing.words(&earlier, 0.5);
     }
     structure(&user, &mut drawing.values[FORM..FORM + STRUCTURE]);
+    drawing.formulas(&user);
     drawing.facts(view, &system, followed);
+    drawing.together(&user);
     drawing.finish()
 }
 
@@ -92,21 +116,75 @@ struct Drawing {
 }
 
 impl Drawing {
-    /// Counts cue phrases in the instruction zone: how often (up to three times) and whether at the start.
-    fn cues(&mut self, outline: &Outline<'_>, counts: usize, first: Option<usize>, weight: f32) {
+    /// Counts cue phrases, up to three times each; those in the material count little.
+    fn cues(&mut self, outline: &Outline<'_>, block: usize, weight: f32) {
         const STEP: f32 = 0.34;
         let values = &mut self.values;
         lexicon().find(outline.text, &outline.words, SLIP_WORDS, |found: Found| {
-            let group = usize::from(found.group);
             let zone = if outline.zones[found.first] == Zone::Instruction { 1.0 } else { 0.25 };
-            let value = &mut values[counts + group];
+            let value = &mut values[block + usize::from(found.group)];
             *value = (*value + weight * zone * STEP).min(1.0);
-            if let Some(first) = first
-                && found.first < START_WORDS
-            {
-                values[first + group] = 1.0;
+        });
+    }
+
+    /// Cues among a request's first words, and where a sentence's verb stands.
+    fn starts(&mut self, outline: &Outline<'_>) {
+        const HEADS_MAX: usize = 12;
+        let values = &mut self.values;
+        let start = &outline.words[..outline.words.len().min(START_WORDS)];
+        lexicon().find(outline.text, start, START_WORDS, |found| {
+            values[CUE_FIRST + usize::from(found.group)] = 1.0;
+        });
+        for (place, head) in heads(outline).into_iter().take(HEADS_MAX).enumerate() {
+            // The first sentence mostly says it, the later ones say how.
+            let weight = if place == 0 { 1.0 } else { 0.6 };
+            let phrase = &outline.words[head..(head + 4).min(outline.words.len())];
+            lexicon().find(outline.text, phrase, 1, |found| {
+                let value = &mut values[CUE_HEAD + usize::from(found.group)];
+                if found.first == 0 {
+                    *value = value.max(weight);
+                }
+            });
+            strong().find(outline.text, phrase, 1, |found| {
+                let value = &mut values[STRONG_HEAD + usize::from(found.group)];
+                if found.first == 0 {
+                    *value = value.max(weight * STRONG_SCALE);
+                }
+            });
+            self.hashed.add(mix(general(&outline.words[head]), 6), 1.5 * weight);
+        }
+    }
+
+    /// Strong phrases: which kinds have one, and which has the first.
+    fn strong(&mut self, outline: &Outline<'_>, block: usize, weight: f32) {
+        let values = &mut self.values;
+        let mut first: Option<(usize, usize)> = None;
+        strong().find(outline.text, &outline.words, SLIP_WORDS, |found: Found| {
+            let group = usize::from(found.group);
+            let spoken = outline.zones[found.first] == Zone::Instruction;
+            let zone = if spoken { 0.7 } else { 0.15 };
+            let value = &mut values[block + group];
+            *value = (*value + weight * zone * STRONG_SCALE).min(STRONG_SCALE);
+            // Of phrases that start together the longer one says more.
+            let starts = first.is_none_or(|(start, past)| {
+                found.first < start || (found.first == start && found.past > past)
+            });
+            if spoken && block == STRONG_ANY && starts {
+                first = Some((found.first, found.past));
+                values[STRONG_FIRST..STRONG_FIRST + STRONGS].fill(0.0);
+                values[STRONG_FIRST + group] = weight * STRONG_SCALE;
             }
         });
+    }
+
+    /// Formulas are as strong a sign of reasoning as words are.
+    fn formulas(&mut self, outline: &Outline<'_>) {
+        const REASONING: usize = 1;
+        let programs = outline.lines.iter().any(|line| line.code || line.fenced);
+        if !programs && has_formulas(outline.text) {
+            let value = &mut self.values[STRONG_ANY + REASONING];
+            *value = (*value + 0.7 * STRONG_SCALE).min(STRONG_SCALE);
+        }
     }
 
     /// Hashes words, pairs and parts of words.
@@ -169,7 +247,7 @@ impl Drawing {
             flag(followed),
             flag(view.tools),
             flag(view.modality.images),
-            flag(matches!(view.contract, Contract::Labels(_))),
+            flag(matches!(contract(view), Contract::Labels(_))),
             flag(matches!(view.contract, Contract::JsonObject | Contract::JsonSchema(_))),
             scaled(view.others.iter().map(String::len).sum(), 40_000.0),
             flag(view.user.trim().is_empty()),
@@ -178,10 +256,86 @@ impl Drawing {
         self.values[FACT..FACT + FACTS].copy_from_slice(&facts);
     }
 
+    /// What neither of two facts says alone: a question beside material is not a question about the world.
+    fn together(&mut self, outline: &Outline<'_>) {
+        let read = |block: usize, group: usize| self.values[block + group];
+        let heads = |group: usize| read(CUE_HEAD, group);
+        let material = outline.zones.iter().filter(|zone| **zone == Zone::Material).count();
+        let given = flag(material >= 5);
+        let bare = 1.0 - given;
+        let asks = flag(outline.text.trim_end().ends_with(['?', '？', '؟'])).max(heads(group::ASK));
+        let code = read(CUE_COUNTS, group::CODE).min(0.68) * 1.47;
+        let numbers = outline
+            .words
+            .iter()
+            .zip(&outline.zones)
+            .filter(|(word, zone)| **zone == Zone::Instruction && word.shape.has(Shape::DIGITS))
+            .count();
+        let many_numbers = flag(numbers >= 3);
+        let some_numbers = flag(numbers >= 2);
+        let reasons = flag(read(CUE_COUNTS, group::REASON) > 0.3);
+        let no_code = 1.0 - code;
+        let short = flag(outline.words.len() <= 14);
+        let writes = heads(group::WRITE);
+        let together = [
+            asks * given,
+            asks * bare,
+            asks * bare * no_code,
+            asks * bare * code,
+            asks * given * no_code,
+            writes * code,
+            writes * no_code,
+            writes * given,
+            asks * some_numbers,
+            asks * many_numbers,
+            many_numbers * bare,
+            reasons * some_numbers,
+            reasons * many_numbers * bare,
+            given * code,
+            short * asks * bare,
+            short * (1.0 - asks) * bare,
+            read(CUE_FIRST, group::PERSONA) * bare,
+            read(CUE_FIRST, group::ME) * bare * (1.0 - asks),
+            read(CUE_COUNTS, group::THEN) * bare,
+            read(CUE_COUNTS, group::ELSEWHERE) * asks,
+            read(CUE_COUNTS, group::NOW) * asks * bare,
+            read(CUE_COUNTS, group::GIVEN) * bare,
+        ];
+        self.values[BOTH..BOTH + TOGETHER].copy_from_slice(&together);
+    }
+
     fn finish(mut self) -> Vec<f32> {
+        self.values[CUE_COUNTS..STRONG_ANY].iter_mut().for_each(|value| *value *= CUE_SCALE);
+        self.values[FORM..HASH].iter_mut().for_each(|value| *value *= FORM_SCALE);
         self.hashed.write(&mut self.values[HASH..]);
         self.values
     }
+}
+
+/// The places of the words that sentences of the instruction start with, after what is only polite.
+fn heads(outline: &Outline<'_>) -> Vec<usize> {
+    const FILLERS_MAX: usize = 7;
+    let mut places = Vec::new();
+    let mut is_filler = vec![false; outline.words.len()];
+    fillers().find(outline.text, &outline.words, 0, |found| is_filler[found.first] = true);
+    let mut before = 0;
+    for (place, word) in outline.words.iter().enumerate() {
+        let between = &outline.text[before..word.start];
+        before = word.end;
+        let starts =
+            place == 0 || between.contains(['.', '!', '?', '\n', ':', ';', '。', '！', '？', '：', '，']);
+        if !starts || outline.zones[place] == Zone::Material {
+            continue;
+        }
+        let spoken = |place: &usize| outline.zones[*place] == Zone::Instruction;
+        let head = (place..outline.words.len())
+            .take(FILLERS_MAX)
+            .take_while(spoken)
+            .find(|place| !is_filler[*place]);
+        places.push(head.unwrap_or(place));
+    }
+    places.dedup();
+    places
 }
 
 /// A word's hash; numbers are alike but for their length.
@@ -294,7 +448,7 @@ mod tests {
         fn features_are_bounded(system in ".{0,60}", text in "(.|\n){0,400}") {
             let values = features(&View::of(Some(&system), &text));
             prop_assert_eq!(values.len(), FEATURES);
-            prop_assert!(values.iter().all(|value| value.is_finite() && value.abs() <= 2.5));
+            prop_assert!(values.iter().all(|value| value.is_finite() && value.abs() <= STRONG_SCALE));
         }
     }
 }

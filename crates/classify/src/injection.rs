@@ -36,7 +36,7 @@ const GROUPS: &[(f32, &str)] = &[
         your configuration prompt|developer message|developer messages|developer preamble|system preamble|\
         text that appears before|everything above this line|repeat everything above|before the user messages|\
         before this conversation|before the first user|non user string|your safety configuration|system instructions|your prompt|\
-        prompt text|systemanweisung|system anweisungen|prompt systeme|prompt del sistema|系统提示|系统提示词|开发者指令|隐藏上下文|\
+        prompt text|systemanweisung|system anweisungen|prompt systeme|prompt del sistema|系统提示|系统提示词|初始指令|隐藏指令|开发者指令|隐藏上下文|\
         システムプロンプト|системный промпт|системные инструкции",
     ),
     // Asks for secrets.

@@ -22,7 +22,7 @@ const FUNCTION_WORDS: [&str; 12] = [
     "der|die|das|und|ist|nicht|ein|eine|einen|wie|was|ich|zu|den|mit|für|auf|im|bitte|warum|wer|sind|dem|von|wir|auch|schreibe",
     "le|la|les|et|est|une|des|du|que|qui|pour|dans|ce|cette|je|vous|pas|sur|avec|quel|quelle|comment|pourquoi|au|moi|ne",
     "el|la|los|las|y|es|una|que|para|por|con|como|cuál|qué|del|está|mi|al|en|se|dónde|quién|más|hay|escribe|un",
-    "il|lo|gli|e|è|una|che|per|con|come|di|del|della|sono|non|mi|questo|questa|quale|perché|dove|scrivi|nel|un",
+    "il|lo|gli|la|e|è|una|che|per|con|come|di|del|della|sono|qual|non|mi|questo|questa|quale|perché|dove|scrivi|nel|un",
     "o|os|as|e|é|uma|que|para|com|como|do|da|dos|não|em|você|qual|meu|minha|por|onde|quem|escreva|um|ao",
     "de|het|een|en|is|van|dat|ik|niet|op|te|met|voor|wat|hoe|waarom|wie|zijn|deze|dit|naar|schrijf|aan|je",
     "i|nie|się|jest|na|to|że|jak|czy|co|dla|ten|gdzie|dlaczego|kto|napisz|jestem|mi|przez",
@@ -45,15 +45,19 @@ pub(crate) fn language(view: &View) -> &'static str {
 fn language_of(text: &str) -> &'static str {
     let Some(script) = whatlang::detect_script(text) else { return UNKNOWN };
     if script != Script::Latin {
-        return whatlang::detect(text).map_or(UNKNOWN, |info| info.lang().code());
+        return whatlang::detect(text).map_or(UNKNOWN, |info| match script {
+            // Sisters in one script: unless the letters are sure, the one with the most speakers.
+            Script::Cyrillic if !info.is_reliable() => Lang::Rus.code(),
+            Script::Devanagari if !info.is_reliable() => Lang::Hin.code(),
+            Script::Arabic if !info.is_reliable() => Lang::Ara.code(),
+            _ => info.lang().code(),
+        });
     }
-    let by_words = by_function_words(text);
     let by_letters = whatlang::detect(text);
-    match (by_words, by_letters) {
+    let guess = by_letters.as_ref().map_or(UNKNOWN, |info| info.lang().code());
+    match (by_function_words(text, guess), by_letters) {
         (Some(code), _) => code,
-        (None, Some(info)) if info.is_reliable() && is_common(info.lang()) && enough(text) => {
-            info.lang().code()
-        }
+        (None, Some(info)) if info.is_reliable() && is_common(info.lang()) && enough(text) => guess,
         _ => UNKNOWN,
     }
 }
@@ -79,18 +83,21 @@ fn is_common(lang: Lang) -> bool {
     )
 }
 
-/// The language whose function words are at least two, or one of three words, and clearly ahead.
-fn by_function_words(text: &str) -> Option<&'static str> {
+/// The language with the most function words: two at least, or one in a very short text or with the letters' `guess`
+/// behind it. Sisters share many words
+/// (`qual`, `e`, `de`): between equals the guess decides.
+fn by_function_words(text: &str, guess: &str) -> Option<&'static str> {
     static LEXICON: LazyLock<Lexicon> =
         LazyLock::new(|| Lexicon::new((0_u16..).zip(FUNCTION_WORDS.iter().copied())));
     let words = words(text);
     let mut votes = [0_usize; CODES.len()];
     LEXICON.find(text, &words, 0, |found| votes[usize::from(found.group)] += 1);
-    let best = (0..CODES.len()).max_by_key(|place| votes[*place])?;
-    let second = (0..CODES.len()).filter(|place| *place != best).map(|place| votes[place]).max()?;
-    let enough = votes[best] >= 2 || (votes[best] == 1 && words.len() <= 5);
-    let ahead = votes[best] > second && votes[best] * 8 >= words.len();
-    (enough && ahead).then(|| CODES[best])
+    let most = votes.into_iter().max()?;
+    let agreed = most > 0 && CODES.iter().zip(votes).any(|(code, votes)| *code == guess && votes == most);
+    let enough = agreed || (most * 8 >= words.len() && (most >= 2 || (most == 1 && words.len() <= 5)));
+    let mut first = CODES.iter().zip(votes).filter(|(_, votes)| *votes == most).map(|(code, _)| *code);
+    let equals = first.clone().count();
+    if equals > 1 { first.find(|code| *code == guess && enough) } else { first.next().filter(|_| enough) }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ struct Phrase {
 /// Phrases in groups.
 pub(crate) struct Lexicon {
     by_first: ByHash<Vec<Phrase>>,
-    /// The hash of a long word with one letter left out, to the word's group.
+    /// The hash of a long word whole and with one letter left out, to the word's group.
     by_slip: ByHash<u16>,
 }
 
@@ -73,7 +73,7 @@ impl Lexicon {
         let Some((&first, rest)) = hashes.split_first() else { return };
         let is_latin_word = rest.is_empty() && phrase.chars().all(|letter| fold(letter).is_ascii_lowercase());
         if is_latin_word && phrase.chars().count() >= SLIP_LETTERS_MIN {
-            for slip in slips(phrase) {
+            for slip in slips(phrase).chain([first]) {
                 self.by_slip.entry(slip).or_insert(group);
             }
         }
@@ -112,8 +112,7 @@ impl Lexicon {
             return None;
         }
         let whole = hash_of(word.chars().map(fold));
-        let exact = self.by_slip.get(&whole).copied();
-        exact.or_else(|| slips(word).find_map(|slip| self.by_slip.get(&slip).copied()))
+        std::iter::once(whole).chain(slips(word)).find_map(|slip| self.by_slip.get(&slip).copied())
     }
 }
 

@@ -38,18 +38,18 @@ const ODD_STARTS: [&str; 30] = [
     "lp", "lr", "lt", "mk", "mp", "mr", "nb", "nd", "nr", "ns", "nt", "rd", "rt",
 ];
 
+/// With fewer words of one's own the material is looked at too.
+const OWN_WORDS_MIN: usize = 4;
+
 /// The share of odd words among the words of the user's own text, quotations and code left out, 0 to 1. Shouting and a
 /// missing form add to it.
 pub(crate) fn noise(text: &str) -> f32 {
     let text = read_part(text);
     let outline = Outline::of(&text);
-    let own: Vec<&Word> = outline
-        .words
-        .iter()
-        .zip(&outline.zones)
-        .filter(|(word, zone)| **zone == Zone::Instruction && !word.shape.has(Shape::UNSPACED))
-        .map(|(word, _)| word)
-        .collect();
+    let mut own = own_words(&outline, |zone| zone == Zone::Instruction);
+    if own.len() < OWN_WORDS_MIN {
+        own = own_words(&outline, |_| true);
+    }
     if own.is_empty() {
         return 0.0;
     }
@@ -59,10 +59,21 @@ pub(crate) fn noise(text: &str) -> f32 {
     (share + form(&outline, &own)).clamp(0.0, 1.0)
 }
 
+/// Words of scripts with spaces in the zones wanted.
+fn own_words<'a>(outline: &'a Outline<'_>, wanted: impl Fn(Zone) -> bool) -> Vec<&'a Word> {
+    let zoned = outline.words.iter().zip(&outline.zones);
+    zoned
+        .filter(|(word, zone)| wanted(**zone) && !word.shape.has(Shape::UNSPACED))
+        .map(|(word, _)| word)
+        .collect()
+}
+
 /// How odd one word is.
 fn oddness(text: &str, word: &Word) -> f32 {
     let lists = lists();
-    if lists.misspelt.contains(&word.hash) || lists.slang.contains(&word.hash) {
+    // `what's` and `whats` are one hash; only the second is noise.
+    let listed = lists.misspelt.contains(&word.hash) || lists.slang.contains(&word.hash);
+    if listed && !text.contains(['\'', '’']) {
         return 1.0;
     }
     if word.shape.has(Shape::REPEATED) {
@@ -109,8 +120,10 @@ fn form(outline: &Outline<'_>, own: &[&Word]) -> f32 {
     const LINE_WORDS_MIN: usize = 5;
     let text = outline.text.trim();
     let mut sum = 0.0;
-    let capitals = own.iter().filter(|word| word.length > 1 && word.shape.has(Shape::ALL_CAPITALS)).count();
-    if own.len() >= LINE_WORDS_MIN && capitals * 2 > own.len() {
+    // Short ones are abbreviations.
+    let capitals = own.iter().filter(|word| word.shape.has(Shape::ALL_CAPITALS)).count();
+    let long = own.iter().filter(|word| word.length > 4 && word.shape.has(Shape::ALL_CAPITALS)).count();
+    if own.len() >= LINE_WORDS_MIN && capitals * 2 > own.len() && long >= 1 {
         sum += 0.3;
     }
     let starts_small = text.starts_with(|letter: char| letter.is_ascii_lowercase());

@@ -31,6 +31,10 @@ pub(crate) struct Line {
     pub(crate) numbered: bool,
     pub(crate) bulleted: bool,
     pub(crate) fenced: bool,
+    /// It looks like a line of a program.
+    pub(crate) code: bool,
+    /// It starts with a speaker: `A:`, `User:`.
+    pub(crate) spoken: bool,
 }
 
 /// A text's words, lines and zones.
@@ -128,7 +132,7 @@ impl<'a> Outline<'a> {
                 continue;
             }
             if self.words_between(colon, line.end) >= REST_WORDS_MIN {
-                self.mark(colon, line.end);
+                self.mark(colon, asked_later(self.text, colon, line.end));
             } else if self.words_between(colon, line.end) == 0 {
                 for after in &self.lines[place + 1..].to_vec() {
                     if after.colon.is_some() || self.asks(after) {
@@ -198,6 +202,13 @@ fn speaks(label: &str) -> bool {
     SPOKEN.iter().any(|spoken| last.eq_ignore_ascii_case(spoken))
 }
 
+/// Where a question is announced within the material's line, or the line's end.
+fn asked_later(text: &str, start: usize, end: usize) -> usize {
+    let lower = text[start..end].to_ascii_lowercase();
+    let asked = ["question:", " q:"].iter().filter_map(|mark| lower.rfind(mark)).max();
+    asked.map_or(end, |place| start + place)
+}
+
 /// A sentence that speaks to somebody, by its first words.
 fn addresses(sentence: &str) -> bool {
     const WORDS: usize = 8;
@@ -230,11 +241,68 @@ fn lines(text: &str, words: &[Word]) -> Vec<Line> {
             numbered: is_numbered(trimmed),
             bulleted: trimmed.starts_with("- ") || trimmed.starts_with("* ") || trimmed.starts_with("• "),
             fenced: fenced || fence,
+            code: is_code(trimmed),
+            spoken: is_speech(trimmed),
         });
         fenced ^= fence;
         start = end + 1;
     }
     found
+}
+
+/// Lines that end or start as programs' lines do.
+fn is_code(line: &str) -> bool {
+    const STARTS: [&str; 22] = [
+        "def ",
+        "class ",
+        "import ",
+        "from ",
+        "return ",
+        "return;",
+        "#include",
+        "public ",
+        "private ",
+        "const ",
+        "let ",
+        "var ",
+        "function ",
+        "fn ",
+        "if (",
+        "for (",
+        "while (",
+        "SELECT ",
+        "CREATE TABLE",
+        "</",
+        "<div",
+        "$ ",
+    ];
+    let line = line.trim_end();
+    line.ends_with([';', '{', '}']) && line.len() <= 160
+        || line.ends_with("):")
+        || STARTS.iter().any(|start| line.starts_with(start))
+            && line.contains(['(', '=', '<', '{', ';', '*', '.'])
+}
+
+/// A line of a conversation.
+fn is_speech(line: &str) -> bool {
+    const SPEAKERS: [&str; 14] = [
+        "a:",
+        "b:",
+        "user:",
+        "assistant:",
+        "bot:",
+        "me:",
+        "you:",
+        "agent:",
+        "customer:",
+        "human:",
+        "ai:",
+        "person a:",
+        "person b:",
+        "q:",
+    ];
+    let lower = head(line, 12).to_ascii_lowercase();
+    SPEAKERS.iter().any(|speaker| lower.starts_with(speaker))
 }
 
 /// `1.`, `2)`, `(3)`, `a)`.
@@ -335,6 +403,7 @@ mod tests {
         check("Fix this:\n```\nlet x = 1;\n```\nWhy does it fail?", "Fix this Why does it fail");
         check("The train leaves at 8:15. When?", "The train leaves at 8 15 When");
         check("Text: one two three\nSentiment:", "Text Sentiment");
+        check("text: one two three. question: who came?", "text question who came");
         check("「一二三四」是什么", "是 什 么");
         check("\"all of it is quoted\"", "all of it is quoted");
         let long = "word ".repeat(60);

@@ -7,7 +7,7 @@ use crate::outline::{Outline, sentences};
 use crate::words::Shape;
 
 /// How many numbers [`structure`] writes.
-pub(crate) const STRUCTURE: usize = 48;
+pub(crate) const STRUCTURE: usize = 58;
 
 /// Characters of a text, by what they are.
 #[derive(Default)]
@@ -75,6 +75,33 @@ fn share(part: usize, whole: usize) -> f32 {
     part as f32 / whole.max(1) as f32
 }
 
+/// `A) ... B) ...` or `(A) ... (B) ...`: answers to choose from.
+fn has_choices(text: &str) -> bool {
+    [("A)", "B)"), ("A.", "B."), ("a)", "b)"), ("1)", "2)")]
+        .iter()
+        .any(|(first, second)| text.find(first).is_some_and(|place| text[place..].contains(second)))
+}
+
+/// Two calculations at least, or mathematics as TeX writes it.
+pub(crate) fn has_formulas(text: &str) -> bool {
+    has_tex(text) || calculations(text) >= 2
+}
+
+fn has_tex(text: &str) -> bool {
+    ["\\frac", "\\[", "\\(", "\\sqrt", "$$"].iter().any(|mark| text.contains(mark))
+}
+
+/// How often a mark of arithmetic stands between two digits or letters of a formula.
+fn calculations(text: &str) -> usize {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    let operand = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'x' | b'y' | b'n' | b'(' | b')');
+    bytes
+        .windows(3)
+        .filter(|three| operand(three[0]) && b"+-*/^=".contains(&three[1]) && operand(three[2]))
+        .filter(|three| three[0].is_ascii_digit() || three[2].is_ascii_digit())
+        .count()
+}
+
 /// Writes the measurements of a text.
 pub(crate) fn structure(outline: &Outline<'_>, values: &mut [f32]) {
     let counts = Characters::of(outline.text);
@@ -136,6 +163,18 @@ pub(crate) fn structure(outline: &Outline<'_>, values: &mut [f32]) {
         (share(shape(Shape::CAPITAL), words) * 2.0).min(1.0),
         share(shape(Shape::ALL_CAPITALS), words),
         flag(text.contains("->") || text.contains("=>") || text.contains('→')),
+        flag(has_choices(text)),
+        flag(has_tex(text) || text.matches('$').count() >= 2),
+        scaled(calculations(text), 6.0),
+        scaled(lines(|line| line.code), 12.0),
+        flag(lines(|line| line.code) >= 2),
+        scaled(lines(|line| line.spoken), 8.0),
+        flag(lines(|line| line.spoken) >= 2),
+        flag(lines(|line| line.past - line.first > 45) > 0),
+        flag(last_line.ends_with(['?', '？', '؟']) && filled > 1),
+        flag(
+            text.ends_with('=') || text.ends_with("A:") || text.ends_with("Answer:") || text.ends_with("is"),
+        ),
     ];
     let measured: &[f32; STRUCTURE] = &measured;
     values.copy_from_slice(measured);

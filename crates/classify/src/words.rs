@@ -107,6 +107,15 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
                 letters.next();
             }
         }
+        // C++, C# and F# are names.
+        let marks = text[word.word.end..].bytes().take_while(|byte| matches!(byte, b'+' | b'#')).count();
+        if word.word.length == 1 && letter.is_ascii_alphabetic() && (1..=2).contains(&marks) {
+            for _ in 0..marks {
+                if let Some((place, mark)) = letters.next() {
+                    word.push(place, mark);
+                }
+            }
+        }
         found.push(word.finish(is_unspaced(letter)));
     }
     found
@@ -199,6 +208,8 @@ mod tests {
         check("Übersetze, bitte: don't STOP!", &["ubersetze", "bitte", "don't", "stop"]);
         check("3,5 km/h", &["3", "5", "km", "h"]);
         check("翻译 this", &["翻", "译", "this"]);
+        check("C++ or c# or C, F#.", &["c++", "or", "c#", "or", "c", "f#"]);
+        check("a+b #tag a +++", &["a+", "b", "tag", "a"]);
         check("", &[]);
         check("'quoted' ends'", &["quoted", "ends"]);
         assert_eq!(words("dont")[0].hash, words("DON’T")[0].hash);

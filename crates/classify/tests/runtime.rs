@@ -26,9 +26,12 @@ fn a_missing_or_wrong_runtime_is_an_error_and_no_panic() {
         assert_eq!(error.code, "encoder_unavailable");
     };
     refuse("missing.so", None, "is missing");
-    refuse("text.so", Some(b"not a library"), "cannot be used");
+    refuse("text.so", Some(b"not a library"), "is broken");
     let start = &fs::read(&good.runtime).unwrap()[..100_000];
-    refuse("cut.so", Some(start), "cannot be used");
+    refuse("cut.so", Some(start), "is broken");
+    // A whole library, but of something else.
+    let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+    refuse("other.so", Some(&own), "cannot be used");
     Encoder::load(&good).expect("a good runtime after bad ones");
     refuse("text.so", None, "Another ONNX Runtime library is loaded already");
 }

@@ -50,6 +50,14 @@ const GROUPS: &[(f32, &str)] = &[
         vorstand|sitzungsprotokoll|umsatz|strategie|conseil d administration|consejo|会议|董事会|营收|定价|投资者|战略|设计文档|\
         架构评审|复盘|竞争对手",
     ),
+    // Papers that are nobody else's business by what they are.
+    (
+        1.3,
+        "budget projections|revenue projections|financial projections|financial reports|quarterly revenue|fiscal year budget|\
+        due diligence|earnings call|meeting transcript|meeting notes|board memo|compensation benchmarking|pricing experiments|\
+        acquisition targets|m a|roi data|our novel|fabrication process|process parameters|unresolved action items|\
+        internal hostnames|team meeting|会议的要点|会议纪要|备忘录|董事会|营收预测|投资者的|并购|管理层",
+    ),
     // What a house makes and runs.
     (
         1.4,
@@ -85,10 +93,11 @@ const GROUPS: &[(f32, &str)] = &[
     // Signs of a public matter.
     (
         -2.2,
-        "public|publicly|open source|generic|hypothetical|textbook|fictional|fiction|dummy|synthetic|toy example|in general|\
-        what is|what are|how does|how do i|explain|define|trade offs|tradeoffs|versus|vs|first principles|algorithmic|公开|什么是|\
-        如何|解释|假设|权衡|比较",
+        "public|publicly|open source|generic|hypothetical|textbook|fictional|fiction|dummy|synthetic|toy example|in general|what is|\
+        what are|how does|how do i|公开|什么是|假设",
     ),
+    // Signs of a question about the world.
+    (-1.0, "explain|define|trade offs|tradeoffs|versus|vs|first principles|compare|如何|解释|权衡|比较"),
 ];
 
 /// The sum at which a matter is as likely private as not.

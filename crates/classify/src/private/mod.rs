@@ -6,6 +6,7 @@
 
 mod checksums;
 mod confidential;
+mod markers;
 mod numbers;
 mod people;
 mod secrets;
@@ -66,9 +67,10 @@ pub(crate) fn private_data(view: &View) -> Found {
 /// The private data in a text, in order; where two overlap the surer one.
 pub fn find_private(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    secrets::find(text, &mut findings);
+    let marked = markers::find(text);
+    secrets::find(text, &marked, &mut findings);
     numbers::find(text, &mut findings);
-    people::find(text, &mut findings);
+    people::find(text, &marked, &mut findings);
     findings.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.start.cmp(&b.start)));
     let mut apart: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings {

@@ -6,16 +6,27 @@
 use api::PrivateKind;
 
 use super::Finding;
+use super::markers::{Marked, Marker};
+use crate::view::head;
 
-/// Looks for people.
-pub(super) fn find(text: &str, findings: &mut Vec<Finding>) {
+/// Looks for people: for addresses with an @ and postcodes everywhere, for the rest beside the markers.
+pub(super) fn find(text: &str, marked: &[Marked], findings: &mut Vec<Finding>) {
     emails(text, findings);
-    // ASCII lower case keeps every byte in its place.
-    let lower = text.to_ascii_lowercase();
-    names(text, &lower, findings);
-    streets(text, &lower, findings);
-    birth_dates(text, &lower, findings);
-    health(&lower, findings);
+    postcodes(text, findings);
+    for mark in marked {
+        let found = match mark.marker {
+            Marker::Introduction(one, two) => name(text, mark.end, one, two),
+            Marker::StreetAfter => street_after(text, *mark),
+            Marker::StreetEnd => street_end(text, *mark),
+            Marker::StreetBefore => street_before(text, *mark),
+            Marker::Birth(strength) => birth_date(text, mark.end, strength),
+            Marker::Health(strength) => {
+                Some(Finding { kind: PrivateKind::Health, start: mark.start, end: mark.end, strength })
+            }
+            Marker::Secret | Marker::Bearer | Marker::Pem => None,
+        };
+        findings.extend(found);
+    }
 }
 
 // === E-mail ===
@@ -42,56 +53,11 @@ fn emails(text: &str, findings: &mut Vec<Finding>) {
 
 // === Names ===
 
-/// `(words before a name, strength with one name, strength with two)`.
-const INTRODUCTIONS: [(&str, f32, f32); 34] = [
-    ("my name is ", 0.25, 0.6),
-    ("my full name is ", 0.7, 0.9),
-    ("mein name ist ", 0.25, 0.6),
-    ("ich heiße ", 0.25, 0.6),
-    ("je m'appelle ", 0.25, 0.6),
-    ("me llamo ", 0.25, 0.6),
-    ("mi chiamo ", 0.25, 0.6),
-    ("meu nome é ", 0.25, 0.6),
-    ("name: ", 0.3, 0.8),
-    ("full name: ", 0.7, 0.9),
-    ("patient name: ", 0.9, 0.95),
-    ("patient: ", 0.4, 0.85),
-    ("patient ", 0.0, 0.75),
-    ("customer ", 0.0, 0.7),
-    ("customer: ", 0.4, 0.8),
-    ("client ", 0.0, 0.6),
-    ("client: ", 0.4, 0.8),
-    ("employee ", 0.0, 0.7),
-    ("employee: ", 0.4, 0.8),
-    ("applicant ", 0.0, 0.6),
-    ("candidate ", 0.0, 0.5),
-    ("my colleague ", 0.2, 0.6),
-    ("my coworker ", 0.2, 0.6),
-    ("my boss ", 0.2, 0.5),
-    ("my neighbour ", 0.1, 0.5),
-    ("my neighbor ", 0.1, 0.5),
-    ("my wife ", 0.15, 0.5),
-    ("my husband ", 0.15, 0.5),
-    ("my son ", 0.15, 0.5),
-    ("my daughter ", 0.15, 0.5),
-    ("mr. ", 0.1, 0.3),
-    ("mrs. ", 0.15, 0.35),
-    ("herr ", 0.15, 0.3),
-    ("frau ", 0.15, 0.3),
-];
-
-fn names(text: &str, lower: &str, findings: &mut Vec<Finding>) {
-    for (introduction, one, two) in INTRODUCTIONS {
-        for (place, _) in lower.match_indices(introduction) {
-            let bounded = !lower[..place].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
-            let start = place + introduction.len();
-            let (end, words) = capitalised(text, start);
-            let strength = if words >= 2 { two } else { one };
-            if bounded && words > 0 && strength > 0.0 {
-                findings.push(Finding { kind: PrivateKind::Person, start, end, strength });
-            }
-        }
-    }
+/// The name that starts at `start`, with how sure it is for one word and for more.
+fn name(text: &str, start: usize, one: f32, two: f32) -> Option<Finding> {
+    let (end, words) = capitalised(text, start);
+    let strength = if words >= 2 { two } else { one };
+    (words > 0 && strength > 0.0).then_some(Finding { kind: PrivateKind::Person, start, end, strength })
 }
 
 /// The end of up to four capitalised words that start here, and how many they are.
@@ -119,78 +85,35 @@ fn capitalised(text: &str, start: usize) -> (usize, usize) {
 
 // === Postal addresses ===
 
-const STREETS_AFTER: [&str; 26] = [
-    " street",
-    " st,",
-    " st.",
-    " avenue",
-    " ave",
-    " road",
-    " rd",
-    " lane",
-    " ln",
-    " drive",
-    " boulevard",
-    " blvd",
-    " court",
-    " ct,",
-    " terrace",
-    " crescent",
-    " close,",
-    " way,",
-    " square,",
-    "straße ",
-    "strasse ",
-    "str. ",
-    "weg ",
-    "gasse ",
-    "straat ",
-    "laan ",
-];
-const STREETS_BEFORE: [&str; 12] = [
-    " rue ",
-    " avenue de",
-    " boulevard de",
-    " chemin ",
-    "calle ",
-    "avenida ",
-    "via ",
-    "viale ",
-    "rua ",
-    "ulica ",
-    "ul. ",
-    "piazza ",
-];
+const fn address(start: usize, end: usize) -> Option<Finding> {
+    Some(Finding { kind: PrivateKind::Address, start, end, strength: 0.8 })
+}
 
-fn streets(text: &str, lower: &str, findings: &mut Vec<Finding>) {
-    for kind in STREETS_AFTER {
-        for (place, _) in lower.match_indices(kind) {
-            let end = place + kind.trim_end().len();
-            let number_after = kind.ends_with(' ') && starts_with_number(&lower[end..]);
-            let found = if kind.ends_with(' ') {
-                number_after.then(|| word_start(text, place)).filter(|start| starts_capital(&text[*start..]))
-            } else {
-                let whole = !lower[end..].starts_with(|letter: char| letter.is_alphabetic());
-                number_before(text, place).filter(|_| whole)
-            };
-            if let Some(start) = found {
-                findings.push(Finding { kind: PrivateKind::Address, start, end, strength: 0.8 });
-            }
-        }
+/// `42 Maple Street`.
+fn street_after(text: &str, mark: Marked) -> Option<Finding> {
+    if text[mark.end..].starts_with(char::is_alphabetic) {
+        return None;
     }
-    for kind in STREETS_BEFORE {
-        for (place, _) in lower.match_indices(kind) {
-            let bounded = kind.starts_with(' ') || !lower[..place].ends_with(char::is_alphanumeric);
-            let name = place + kind.len();
-            let before = lower[..place].trim_end_matches([',', ' ']).ends_with(|c: char| c.is_ascii_digit());
-            let (end, words) = capitalised(text, name);
-            let after = starts_with_number(lower[end..].trim_start_matches([',', ' ']));
-            if bounded && words > 0 && ((before && kind.starts_with(' ')) || after) {
-                findings.push(Finding { kind: PrivateKind::Address, start: place, end, strength: 0.8 });
-            }
-        }
-    }
-    postcodes(text, findings);
+    address(number_before(text, mark.start)?, mark.end)
+}
+
+/// `Lindenstraße 12`.
+fn street_end(text: &str, mark: Marked) -> Option<Finding> {
+    let end = mark.end - 1;
+    let start = word_start(text, mark.start);
+    (starts_with_number(&text[end..]) && starts_capital(&text[start..]))
+        .then(|| address(start, end))
+        .flatten()
+}
+
+/// `12 rue Monge`, `Calle Mayor 5`.
+fn street_before(text: &str, mark: Marked) -> Option<Finding> {
+    let spaced = text[mark.start..].starts_with(' ');
+    let before =
+        text[..mark.start].trim_end_matches([',', ' ']).ends_with(|letter: char| letter.is_ascii_digit());
+    let (end, words) = capitalised(text, mark.end);
+    let after = starts_with_number(text[end..].trim_start_matches([',', ' ']));
+    (words > 0 && ((before && spaced) || after)).then(|| address(mark.start, end)).flatten()
 }
 
 fn starts_with_number(text: &str) -> bool {
@@ -264,101 +187,18 @@ fn is_british(outward: &str, inward: &str) -> bool {
 
 // === Birth dates ===
 
-/// `(words before a date, strength)`.
-const BIRTHS: [(&str, f32); 20] = [
-    ("date of birth", 0.9),
-    ("birth date", 0.85),
-    ("birthdate", 0.85),
-    ("dob", 0.9),
-    ("d.o.b", 0.9),
-    ("my birthday is", 0.75),
-    ("i was born on", 0.75),
-    ("born on", 0.5),
-    ("geburtsdatum", 0.9),
-    ("geb. am", 0.9),
-    ("geboren am", 0.55),
-    ("né le", 0.55),
-    ("née le", 0.55),
-    ("date de naissance", 0.9),
-    ("fecha de nacimiento", 0.9),
-    ("data di nascita", 0.9),
-    ("data de nascimento", 0.9),
-    ("geboortedatum", 0.9),
-    ("出生日期", 0.9),
-    ("生年月日", 0.9),
-];
-
-fn birth_dates(text: &str, lower: &str, findings: &mut Vec<Finding>) {
+/// The date that stands within a few characters after `after`.
+fn birth_date(text: &str, after: usize, strength: f32) -> Option<Finding> {
     const BETWEEN_BYTES_MAX: usize = 24;
-    for (words, strength) in BIRTHS {
-        for (place, _) in lower.match_indices(words) {
-            let bounded =
-                !words.is_ascii() || !lower[..place].ends_with(|letter: char| letter.is_alphanumeric());
-            let after = place + words.len();
-            let window = crate::view::head(&text[after..], BETWEEN_BYTES_MAX);
-            let Some(digit) = window.find(|letter: char| letter.is_ascii_digit()).filter(|_| bounded) else {
-                continue;
-            };
-            let start = after + digit;
-            let end = start
-                + text[start..]
-                    .find(|c: char| !c.is_alphanumeric() && !" ./-,".contains(c))
-                    .unwrap_or(text.len() - start);
-            let date = crate::view::head(&text[start..end], 20).trim_end();
-            // A day and a year or two more numbers.
-            let numbers = date.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).count();
-            if numbers >= 2 || (numbers == 1 && date.len() >= 4) {
-                findings.push(Finding {
-                    kind: PrivateKind::BirthDate,
-                    start,
-                    end: start + date.len(),
-                    strength,
-                });
-            }
-        }
-    }
-}
-
-// === Health ===
-
-/// Phrases about somebody's health, and how private they are.
-const HEALTH: [(&str, f32); 22] = [
-    ("i was diagnosed with", 0.6),
-    ("i have been diagnosed with", 0.6),
-    ("i've been diagnosed with", 0.6),
-    ("my diagnosis", 0.55),
-    ("my medical history", 0.6),
-    ("my prescription", 0.4),
-    ("my antidepressant", 0.6),
-    ("my therapist", 0.3),
-    ("i am hiv", 0.7),
-    ("i'm hiv", 0.7),
-    ("i'm pregnant", 0.45),
-    ("i am pregnant", 0.45),
-    ("my blood test", 0.5),
-    ("my lab results", 0.6),
-    ("medical record number", 0.8),
-    ("mrn:", 0.85),
-    ("mrn ", 0.6),
-    ("patient id", 0.7),
-    ("insurance number", 0.6),
-    ("patientin ", 0.4),
-    ("bei mir wurde", 0.5),
-    ("我被诊断", 0.6),
-];
-
-fn health(lower: &str, findings: &mut Vec<Finding>) {
-    for (phrase, strength) in HEALTH {
-        for (start, _) in lower.match_indices(phrase) {
-            let bounded = !lower[..start].ends_with(|letter: char| letter.is_ascii_alphanumeric());
-            if bounded {
-                findings.push(Finding {
-                    kind: PrivateKind::Health,
-                    start,
-                    end: start + phrase.len(),
-                    strength,
-                });
-            }
-        }
-    }
+    const DATE_BYTES_MAX: usize = 20;
+    let digit = head(&text[after..], BETWEEN_BYTES_MAX).find(|letter: char| letter.is_ascii_digit())?;
+    let start = after + digit;
+    let length = text[start..]
+        .find(|letter: char| !letter.is_alphanumeric() && !" ./-,".contains(letter))
+        .unwrap_or(text.len() - start);
+    let date = head(&text[start..start + length], DATE_BYTES_MAX).trim_end();
+    // A day and more, or a year.
+    let numbers = date.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty()).count();
+    let whole = numbers >= 2 || (numbers == 1 && date.len() >= 4);
+    whole.then_some(Finding { kind: PrivateKind::BirthDate, start, end: start + date.len(), strength })
 }

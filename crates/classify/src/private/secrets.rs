@@ -6,6 +6,7 @@
 use api::PrivateKind;
 
 use super::Finding;
+use super::markers::{Marked, Marker};
 
 /// `(start of a token, characters after it at least)`.
 const PREFIXES: [(&str, usize); 24] = [
@@ -35,67 +36,41 @@ const PREFIXES: [(&str, usize); 24] = [
     ("dop_v1_", 40),
 ];
 
-/// Names to which secrets are given.
-const NAMES: [&str; 25] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "api-key",
-    "api key",
-    "access_key",
-    "access key",
-    "private_key",
-    "client_secret",
-    "auth_token",
-    "passwort",
-    "kennwort",
-    "mot de passe",
-    "contraseña",
-    "senha",
-    "wachtwoord",
-    "hasło",
-    "密码",
-    "口令",
-    "パスワード",
-];
-
-/// Looks for secrets.
-pub(super) fn find(text: &str, findings: &mut Vec<Finding>) {
+/// Looks for secrets: keys of known forms everywhere, values beside the markers.
+pub(super) fn find(text: &str, marked: &[Marked], findings: &mut Vec<Finding>) {
     let mut push = |start: usize, end: usize| {
         findings.push(Finding { kind: PrivateKind::Secret, start, end, strength: 0.95 });
     };
-    for (place, _) in text.match_indices("-----BEGIN ") {
-        let line = text[place..].lines().next().unwrap_or_default();
-        if line.contains("PRIVATE KEY") {
-            push(place, place + line.len());
-        }
-    }
     for (start, end) in tokens(text) {
         let token = &text[start..end];
         if is_known_key(token) || is_jwt(token) || has_credentials(token) {
             push(start, end);
         }
     }
-    // ASCII lower case keeps every byte in its place.
-    let lower = text.to_ascii_lowercase();
-    for name in NAMES {
-        for (place, _) in lower.match_indices(name) {
-            if let Some((start, end)) = assigned(text, place + name.len()) {
-                push(start, end);
-            }
-        }
-    }
-    for (place, found) in lower.match_indices("bearer ") {
-        let (start, end) = value(text, place + found.len());
-        if end - start >= 20 && looks_secret(&text[start..end]) {
+    for mark in marked {
+        let found = match mark.marker {
+            Marker::Secret => assigned(text, mark.end),
+            Marker::Bearer => bearer(text, mark.end),
+            Marker::Pem => pem(text, mark.start),
+            _ => None,
+        };
+        if let Some((start, end)) = found {
             push(start, end);
         }
     }
+}
+
+/// `-----BEGIN RSA PRIVATE KEY-----`.
+fn pem(text: &str, start: usize) -> Option<(usize, usize)> {
+    let line = text[start..].lines().next().unwrap_or_default();
+    line.contains("PRIVATE KEY").then_some((start, start + line.len()))
+}
+
+/// The token of an authorization header.
+fn bearer(text: &str, place: usize) -> Option<(usize, usize)> {
+    const TOKEN_BYTES_MIN: usize = 20;
+    let (start, end) = value(text, place);
+    (end - start >= TOKEN_BYTES_MIN && looks_secret(&text[start..end])).then_some((start, end))
 }
 
 /// Runs of characters that tokens are made of.
@@ -169,15 +144,20 @@ fn assigned(text: &str, place: usize) -> Option<(usize, usize)> {
     (value.len() >= 5 && !called && !is_placeholder(value) && looks_secret(value)).then_some((start, end))
 }
 
-/// The byte range of the word, quoted or not, that follows.
+/// The byte range of the quotation or the word that follows.
 fn value(text: &str, place: usize) -> (usize, usize) {
-    let rest = &text[place..];
-    let start = place + rest.len() - rest.trim_start_matches([' ', '"', '\'', '`', '\t']).len();
-    let length = text[start..]
+    let rest = text[place..].trim_start_matches([' ', '\t']);
+    let start = text.len() - rest.len();
+    if let Some(quote) = rest.chars().next().filter(|letter| matches!(letter, '"' | '\'' | '`')) {
+        let inner = &rest[1..];
+        let end = inner.find([quote, '\n']).unwrap_or(inner.len());
+        return (start + 1, start + 1 + end);
+    }
+    let end = rest
         .find(|letter: char| letter.is_whitespace() || "\"'`,;<>(){}".contains(letter))
-        .unwrap_or(text.len() - start);
-    let trimmed = text[start..start + length].trim_end_matches(['.', '?', '!', ':']);
-    (start, start + trimmed.len())
+        .unwrap_or(rest.len());
+    let word = rest[..end].trim_end_matches(['.', '?', '!', ':']);
+    (start, start + word.len())
 }
 
 /// No word of a language: letters with digits or marks among them.
