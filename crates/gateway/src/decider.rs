@@ -51,6 +51,18 @@ pub(crate) struct Decider {
     rebuild: Mutex<Option<String>>,
 }
 
+/// What one decision rests on.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) live: &'a Live,
+    pub(crate) request: &'a ChatRequest,
+    pub(crate) wishes: &'a Wishes,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) signals: &'a Signals,
+    /// What the tenant may still spend.
+    pub(crate) funds_remaining: Option<api::Money>,
+}
+
 /// What has been measured about a request.
 #[derive(Debug, Default)]
 pub(crate) struct Insight {
@@ -259,15 +271,25 @@ impl Decider {
     ///
     /// # Errors
     /// Nothing may or can serve it; the message says why and what to do.
-    pub(crate) fn plan(
+    pub(crate) fn plan(&self, case: &Case<'_>) -> Result<Plan, Error> {
+        self.judge(case, |route, facts, conditions| route.decide(facts, case.signals, conditions))?
+    }
+
+    /// The smallest change of one signal that would have led elsewhere, in words.
+    pub(crate) fn nearest_change(&self, case: &Case<'_>) -> Option<String> {
+        let change = self.judge(case, |route, facts, conditions| match route {
+            Route::Policy(policy) => policy.nearest_change(facts, case.signals, conditions),
+            Route::Direct { .. } | Route::Task { .. } => None,
+        });
+        change.ok().flatten().map(|change| change.to_string())
+    }
+
+    fn judge<T>(
         &self,
-        live: &Live,
-        request: &ChatRequest,
-        wishes: &Wishes,
-        tenant: &Tenant,
-        signals: &Signals,
-        funds_remaining: Option<api::Money>,
-    ) -> Result<Plan, Error> {
+        case: &Case<'_>,
+        judgement: impl FnOnce(Route<'_>, &Facts<'_>, &Conditions<'_>) -> T,
+    ) -> Result<T, Error> {
+        let Case { live, request, wishes, tenant, signals, funds_remaining } = *case;
         let facts = Facts {
             requested_model: &request.model,
             stream: request.stream,
@@ -298,7 +320,7 @@ impl Decider {
         if let Route::Task { name, .. } = route {
             tasks.get(name)?;
         }
-        route.decide(&facts, signals, &conditions)
+        Ok(judgement(route, &facts, &conditions))
     }
 
     /// Takes up an index or a task that another process has put in place.

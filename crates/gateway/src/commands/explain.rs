@@ -8,7 +8,7 @@ use api::{ChatRequest, Tenant};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{load_settings, pretty, say};
-use crate::decider::Decider;
+use crate::decider::{Case, Decider};
 use crate::house::in_words;
 use crate::wishes::Wishes;
 use crate::{Failure, explain as told};
@@ -31,13 +31,23 @@ pub(crate) fn explain(
     let insight = runtime
         .block_on(decider.measure(&live, &request, &wishes, &tenant))
         .map_err(|error| Failure::Wrong(in_words(&error)))?;
-    let plan = decider
-        .plan(&live, &request, &wishes, &tenant, &insight.signals, None)
-        .map_err(|error| Failure::Wrong(in_words(&error)))?;
+    let case = Case {
+        live: &live,
+        request: &request,
+        wishes: &wishes,
+        tenant: &tenant,
+        signals: &insight.signals,
+        funds_remaining: None,
+    };
+    let plan = decider.plan(&case).map_err(|error| Failure::Wrong(in_words(&error)))?;
+    let change = decider.nearest_change(&case);
     if as_json {
-        say(&pretty(&told::json(&plan, &insight.signals))?);
+        let mut told = told::json(&plan, &insight.signals);
+        told["nearest_change"] = json!(change);
+        say(&pretty(&told)?);
     } else {
-        say(&policy::explain(&plan, &insight.signals));
+        let change = change.map(|change| format!("it would be otherwise {change}")).unwrap_or_default();
+        say(&format!("{}{change}", policy::explain(&plan, &insight.signals)));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use cache::Key;
 
 use super::recall::Missed;
 use super::{Step, Ticket};
-use crate::decider::Insight;
+use crate::decider::{Case, Insight};
 use crate::house::now_ms;
 use crate::wishes::Wishes;
 
@@ -74,14 +74,28 @@ pub(super) fn decide(
     wishes: &Wishes,
     insight: &Insight,
 ) -> Result<Plan, Error> {
-    let left = ticket.house.funds.remaining(&ticket.tenant, now_ms());
-    let plan =
-        ticket.house.decider.plan(&ticket.live, request, wishes, &ticket.tenant, &insight.signals, left);
     // The policy knows no clock, so it cannot say when a spent budget is whole again.
-    plan.map_err(|error| match error.fault {
+    ticket.house.decider.plan(&case(ticket, request, wishes, insight)).map_err(|error| match error.fault {
         Fault::BudgetExceeded => error.with_retry_after(ledger::until_next_day(now_ms())),
         _ => error,
     })
+}
+
+/// What the decision about a request rests on.
+pub(super) fn case<'a>(
+    ticket: &'a Ticket,
+    request: &'a ChatRequest,
+    wishes: &'a Wishes,
+    insight: &'a Insight,
+) -> Case<'a> {
+    Case {
+        live: &ticket.live,
+        request,
+        wishes,
+        tenant: &ticket.tenant,
+        signals: &insight.signals,
+        funds_remaining: ticket.house.funds.remaining(&ticket.tenant, now_ms()),
+    }
 }
 
 impl Decided {

@@ -2,7 +2,7 @@
 
 use http::Response;
 
-use super::decide::decide;
+use super::decide::{case, decide};
 use super::relay::json_response;
 use super::{Arrived, Step};
 use crate::body::Body;
@@ -24,7 +24,11 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
         };
     match decide(&ticket, &asked.request, &asked.wishes, &insight) {
         Ok(plan) => {
-            let mut response = json_response(&explain::json(&plan, &insight.signals));
+            let mut told = explain::json(&plan, &insight.signals);
+            let change =
+                ticket.house.decider.nearest_change(&case(&ticket, &asked.request, &asked.wishes, &insight));
+            told["nearest_change"] = serde_json::json!(change);
+            let mut response = json_response(&told);
             ticket.record.status = 200;
             ticket.decorate(response.headers_mut());
             ticket.settle();
