@@ -4,6 +4,12 @@
 //! one after the other, and the median of the rounds' ratios is printed. CPU time is what the kernel has counted for all
 //! threads of the process (`/proc/PID/task/*/schedstat`, nanoseconds), so a busy neighbour moves it little.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measurement that cannot go on has nothing to tell, and one that can prints it"
+)]
+
 mod load;
 mod peers;
 mod processes;

@@ -35,7 +35,7 @@ impl Arrived {
         let mut ticket = Ticket::open(self.house, &headers, self.started, self.operation);
         let tenant = match ticket.live.keys.authenticate(presented_key(&headers)) {
             Ok(tenant) => tenant,
-            Err(error) => return Err(ticket.refuse(error)),
+            Err(error) => return Err(ticket.refuse(&error)),
         };
         ticket.set_tenant(tenant);
         match Wishes::read(&headers) {
@@ -44,7 +44,7 @@ impl Arrived {
                 ticket.record.tags.clone_from(&wishes.tags);
                 Ok(Admitted { ticket, wishes, headers, body: self.body })
             }
-            Err(error) => Err(ticket.refuse(error)),
+            Err(error) => Err(ticket.refuse(&error)),
         }
     }
 }

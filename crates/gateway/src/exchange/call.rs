@@ -58,7 +58,7 @@ impl Grounded {
                 }
             }
         }
-        Err(self.decided.ticket.refuse(trouble))
+        Err(self.decided.ticket.refuse(&trouble))
     }
 
     async fn attempt(&mut self, model: &str, last: bool) -> Result<Answer, Error> {

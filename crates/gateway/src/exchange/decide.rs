@@ -46,7 +46,7 @@ impl Missed {
         ticket.stage("classify");
         match measured {
             Ok(insight) => Ok(Classified { ticket, wishes, request, key, insight }),
-            Err(error) => Err(ticket.refuse(error)),
+            Err(error) => Err(ticket.refuse(&error)),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Classified {
                 let key = key.filter(|_| plan.cache.write);
                 Ok(Decided { ticket, wishes, request, key, insight, plan })
             }
-            Err(error) => Err(ticket.refuse(error)),
+            Err(error) => Err(ticket.refuse(&error)),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Decided {
                 self.ticket.stage("reserve");
                 Ok(Funded(self))
             }
-            Err(error) => Err(self.ticket.refuse(error)),
+            Err(error) => Err(self.ticket.refuse(&error)),
         }
     }
 

@@ -33,7 +33,7 @@ async fn embeddings_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
         });
     let asked = match asked {
         Ok(asked) => asked,
-        Err(error) => return Err(ticket.refuse(error)),
+        Err(error) => return Err(ticket.refuse(&error)),
     };
     ticket.record.track = Some(Track::Local);
     ticket.record.requested_model.clone_from(&house.decider.settings.encoder.name);
@@ -57,7 +57,7 @@ async fn embeddings_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
             ticket.settle();
             Ok(response)
         }
-        Err(error) => Err(ticket.refuse(error)),
+        Err(error) => Err(ticket.refuse(&error)),
     }
 }
 

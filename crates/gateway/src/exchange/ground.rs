@@ -41,7 +41,7 @@ impl Funded {
                 findings.passages.truncate(grounding.passages_max);
                 Ok(Grounded { decided, ground: Some(Ground { grounding, question, vector, findings }) })
             }
-            Err(error) => Err(decided.ticket.refuse(error)),
+            Err(error) => Err(decided.ticket.refuse(&error)),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Admitted {
         let bytes =
             match read_json(&self.headers, self.body, &self.ticket.house.decider.settings.limits).await {
                 Ok(bytes) => bytes,
-                Err(error) => return Err(self.ticket.refuse(error)),
+                Err(error) => return Err(self.ticket.refuse(&error)),
             };
         match parse_object(&bytes).and_then(ChatRequest::from_body) {
             Ok(request) => {
@@ -34,7 +34,7 @@ impl Admitted {
                 self.ticket.record.streamed = request.stream;
                 Ok(Asked { ticket: self.ticket, wishes: self.wishes, request })
             }
-            Err(error) => Err(self.ticket.refuse(error)),
+            Err(error) => Err(self.ticket.refuse(&error)),
         }
     }
 }

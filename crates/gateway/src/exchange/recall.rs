@@ -58,7 +58,7 @@ impl Asked {
         let Self { ticket, wishes, request } = self;
         match hit {
             Some(hit) => Ok(Recalled::Hit(Box::new(Remembered { ticket, request, hit }))),
-            None if wishes.cache.only_if_cached => Err(ticket.refuse(CacheControl::not_cached())),
+            None if wishes.cache.only_if_cached => Err(ticket.refuse(&CacheControl::not_cached())),
             None => {
                 let key = key.filter(|_| !wishes.cache.no_store);
                 Ok(Recalled::Miss(Box::new(Missed { ticket, wishes, request, key })))

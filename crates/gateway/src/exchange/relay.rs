@@ -247,7 +247,7 @@ fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> bool
         decision: record.id.clone(),
     };
     let entry = Entry::whole(completion.clone(), origin, now_ms());
-    entry.is_ok_and(|entry| ticket.house.answers.put(key.clone(), entry))
+    entry.is_ok_and(|entry| ticket.house.answers.put(*key, entry))
 }
 
 /// Marks an answer that is not what the policy would have wanted.

@@ -20,7 +20,7 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
         match ticket.house.decider.measure(&ticket.live, &asked.request, &asked.wishes, &ticket.tenant).await
         {
             Ok(insight) => insight,
-            Err(error) => return Err(ticket.refuse(error)),
+            Err(error) => return Err(ticket.refuse(&error)),
         };
     match decide(&ticket, &asked.request, &asked.wishes, &insight) {
         Ok(plan) => {
@@ -34,6 +34,6 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
             ticket.settle();
             Ok(response)
         }
-        Err(error) => Err(ticket.refuse(error)),
+        Err(error) => Err(ticket.refuse(&error)),
     }
 }

@@ -188,15 +188,15 @@ impl Ticket {
     }
 
     /// Ends the exchange with a refusal.
-    pub(crate) fn refuse(mut self, error: Error) -> Box<Response<Body>> {
-        let mut response = refusal(&error);
+    pub(crate) fn refuse(mut self, error: &Error) -> Box<Response<Body>> {
+        let mut response = refusal(error);
         self.decorate(response.headers_mut());
         self.record.status = error.fault.status();
         self.record.error_code = Some(error.code.to_owned());
         match error.source {
             Source::Client => tracing::debug!(id = %self.record.id, %error, "refused"),
             Source::Upstream => {
-                tracing::warn!(id = %self.record.id, model = %self.record.model, %error, "upstream failed")
+                tracing::warn!(id = %self.record.id, model = %self.record.model, %error, "upstream failed");
             }
             Source::Gateway if error.fault == Fault::Internal => {
                 tracing::error!(id = %self.record.id, %error, "internal error");
