@@ -36,9 +36,9 @@ pub(crate) fn temperature(logits: &[f32], labels: &[usize], classes: usize) -> f
             curvature += square - mean * mean;
         }
         if slope > 0.0 {
-            high = inverse
+            high = inverse;
         } else {
-            low = inverse
+            low = inverse;
         }
         let newton = inverse - slope / curvature.max(1e-12);
         let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };

@@ -14,6 +14,9 @@ use crate::unfit::Unfit;
 /// multiplications per second of a sparse one (AVX2 against scattered rows of a few dozen outputs).
 const DENSE_SHARE: f64 = 0.25;
 
+/// The non-zero columns of a row with their values.
+pub type SparseVector = Vec<(u32, f32)>;
+
 /// Rows of features. Column `c` of the input is either one of `dense_columns` or one of `sparse_columns`, or is zero in
 /// every row and dropped; the parameters of a fit follow the order dense, sparse, bias.
 #[derive(Debug)]
@@ -72,6 +75,50 @@ impl Design {
         }
         let sparse = SparseRows::new(features, &sparse_columns);
         Ok(Self { dense, dense_columns, means, sparse, sparse_columns })
+    }
+
+    /// Rows with a dense and a sparse part: `sparse[row]` lists (column, value) of `columns` hashed columns, which
+    /// follow the dense ones. Columns that are nowhere set are dropped.
+    pub(crate) fn mixed(dense: &[Vec<f32>], sparse: &[SparseVector], columns: usize) -> Result<Self, Unfit> {
+        if dense.len() != sparse.len() {
+            return Err(Unfit::Uneven {
+                what: "dense and sparse rows",
+                left: dense.len(),
+                right: sparse.len(),
+            });
+        }
+        let mut design = Self::new(dense)?;
+        let width = dense.first().map_or(0, Vec::len);
+        let (own, own_columns) = (std::mem::take(&mut design.sparse), design.sparse_columns.len());
+        let mut used = vec![false; columns];
+        for (row, entries) in sparse.iter().enumerate() {
+            for &(column, value) in entries {
+                if column as usize >= columns || !value.is_finite() {
+                    return Err(Unfit::NotFinite { row, column: width + column as usize });
+                }
+                used[column as usize] = true;
+            }
+        }
+        let kept: Vec<usize> = (0..columns).filter(|&column| used[column]).collect();
+        let mut places = vec![0_u32; columns];
+        for (place, &column) in kept.iter().enumerate() {
+            places[column] = (own_columns + place) as u32;
+        }
+        let mut rows = SparseRows { starts: vec![0], ..SparseRows::default() };
+        for (row, entries) in sparse.iter().enumerate() {
+            for (place, value) in own.row(row) {
+                rows.places.push(place as u32);
+                rows.values.push(value);
+            }
+            for &(column, value) in entries {
+                rows.places.push(places[column as usize]);
+                rows.values.push(value);
+            }
+            rows.starts.push(rows.places.len());
+        }
+        design.sparse = rows;
+        design.sparse_columns.extend(kept.into_iter().map(|column| width + column));
+        Ok(design)
     }
 
     /// How many rows.

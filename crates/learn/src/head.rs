@@ -9,15 +9,15 @@ use serde::Serialize;
 use crate::calibrate::temperature;
 use crate::descent::Patience;
 use crate::design::Design;
+use crate::fit::{blank, fit, scores};
 use crate::folds::{split, stratified_folds};
-use crate::logistic::{self, Targets, soften};
+use crate::logistic::{Classes, soften};
 use crate::metrics::{self, ClassReport, Confusion};
 use crate::unfit::Unfit;
 
 /// Penalties tried, strongest first: each fit starts from the one before it.
 const L2_GRID: [f32; 6] = [1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6];
-/// Fits inside the folds stop here; more steps moved cross-validated accuracy by less than 0.001 (see the report of
-/// BANKING77 in the crate's documentation).
+/// Fits inside the folds stop here: the next penalty goes on from there.
 const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
 /// The last fit is done once and may take longer.
 const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
@@ -135,9 +135,9 @@ pub fn train_head(
     let assigned = stratified_folds(labels, options.folds, options.seed);
     let chosen = choose(&design, labels, &weights, names.len(), &assigned, options.l2);
 
-    let targets = Targets { labels, weights: &weights, classes: names.len() };
+    let targets = Classes { labels, weights: &weights, count: names.len() };
     let mut parameters = chosen.start;
-    logistic::fit(&design, &targets, chosen.l2, FINAL_PATIENCE, &mut parameters);
+    fit(&design, &targets, chosen.l2, FINAL_PATIENCE, &mut parameters);
     let columns = features.first().map_or(0, Vec::len);
     let (rows, bias) = design.unpack(&parameters, names.len(), columns);
     let head = Head {
@@ -192,7 +192,7 @@ fn choose(
         best = Some((merit, Chosen { l2, logits, start }));
     }
     best.map_or_else(
-        || Chosen { l2: L2_GRID[0], logits: Vec::new(), start: logistic::blank(design, classes) },
+        || Chosen { l2: L2_GRID[0], logits: Vec::new(), start: blank(design, classes) },
         |(_, chosen)| chosen,
     )
 }
@@ -221,15 +221,15 @@ impl Fold {
             labels: fitted.iter().map(|&row| labels[row]).collect(),
             weights: fitted.iter().map(|&row| weights[row]).collect(),
             held_rows: held,
-            parameters: logistic::blank(design, classes),
+            parameters: blank(design, classes),
         }
     }
 
     /// Fits at `l2` and writes the held-out logits into their rows.
     fn advance(&mut self, l2: f32, classes: usize, logits: &mut [f32]) {
-        let targets = Targets { labels: &self.labels, weights: &self.weights, classes };
-        logistic::fit(&self.fitted, &targets, l2, FOLD_PATIENCE, &mut self.parameters);
-        let scores = logistic::scores(&self.held, &self.parameters, classes);
+        let targets = Classes { labels: &self.labels, weights: &self.weights, count: classes };
+        fit(&self.fitted, &targets, l2, FOLD_PATIENCE, &mut self.parameters);
+        let scores = scores(&self.held, &self.parameters, classes);
         for (row, scores) in self.held_rows.iter().zip(scores.chunks_exact(classes)) {
             logits[row * classes..(row + 1) * classes].copy_from_slice(scores);
         }

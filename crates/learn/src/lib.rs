@@ -6,14 +6,19 @@
 mod calibrate;
 mod descent;
 mod design;
+mod fit;
 mod folds;
 mod head;
 mod logistic;
 pub mod metrics;
+mod ngrams;
 mod random;
+pub mod routing;
 mod unfit;
 
 pub use calibrate::Isotonic;
+pub use design::SparseVector;
 pub use folds::{group_folds, stratified_folds};
 pub use head::{Contradiction, HeadOptions, HeadReport, TrainedHead, train_head};
+pub use ngrams::Ngrams;
 pub use unfit::Unfit;

@@ -28,6 +28,17 @@ impl Dice {
         (product >> 64) as usize
     }
 
+    /// A number in `0..1`, of 24 random bits.
+    pub(crate) fn uniform(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1_u64 << 24) as f32
+    }
+
+    /// A number of the normal distribution with mean 0 and variance 1 (Box and Muller).
+    pub(crate) fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f32::consts::TAU * self.uniform()).cos()
+    }
+
     /// Puts `items` into a random order (Fisher-Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {

@@ -1,0 +1,17 @@
+//! Outcome learning: which model would answer which request well, learned from recorded outcomes.
+//!
+//! Owns the router and the figures by which routers are compared. Refuses to be surer than its evidence: see
+//! [`Judgement::familiarity`].
+
+mod blend;
+mod clusters;
+pub mod curves;
+mod experts;
+mod neighbours;
+mod outcome;
+mod router;
+mod shape;
+mod space;
+
+pub use outcome::{Outcome, Trial};
+pub use router::{Judgement, Router};

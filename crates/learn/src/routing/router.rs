@@ -1,0 +1,214 @@
+//! The router: from outcomes to the probability that each model would answer one request well.
+//!
+//! Owns the training and the judgement. Refuses to choose: `policy` weighs probability against cost and latency.
+
+use serde::{Deserialize, Serialize};
+
+use super::blend::{ABROAD, AT_HOME, Scales, Trust};
+use super::clusters::clusters;
+use super::experts::{Designs, EXPERTS, LINES, Line, NAMES, Optics, View, consult};
+use super::neighbours::{Neighbours, Opinion, Point};
+use super::outcome::{Table, Trial};
+use crate::folds::{group_folds, split, stratified_folds};
+use crate::unfit::Unfit;
+
+/// Fewer trials than this say nothing about requests.
+const TRIALS_MIN: usize = 50;
+/// Folds of both measurements of trust.
+const FOLDS: usize = 5;
+/// Probabilities stay away from certainty by this much.
+const DOUBT: f32 = 0.005;
+/// The least difference in familiarity between requests at home and abroad for the two to be told apart.
+const RAMP_MIN: f32 = 0.02;
+
+/// Predicts how well each model would answer. Serialisable; call [`Router::complete`] after reading one back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Router {
+    models: Vec<String>,
+    ids: Vec<String>,
+    priors: Vec<f32>,
+    optics: Optics,
+    lines: Vec<Line>,
+    neighbours: Neighbours,
+    home: Trust,
+    abroad: Trust,
+    /// Familiarity at which a request counts as wholly abroad, and as wholly at home.
+    ramp: (f32, f32),
+}
+
+/// What is expected of each model on one request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The probability that each model answers well, in the order of [`Router::models`].
+    pub good: Vec<f32>,
+    /// What it would be if nothing were known of the request.
+    pub prior: Vec<f32>,
+    /// 1: like what was seen; 0.5: as unlike it as its parts are unlike one another; 0: unlike everything, so that only
+    /// what usually carries over is used.
+    pub familiarity: f32,
+    /// How many requests just like this one the neighbours are worth.
+    pub evidence: f32,
+    /// The nearest trials by id with their similarities (1: the same), nearest first, at most ten.
+    pub nearest: Vec<(String, f32)>,
+}
+
+impl Router {
+    /// Learns from `trials`; vectors must be of one length. Folds and random features follow from `seed`.
+    /// About four seconds for 8,000 trials of two models on one core.
+    pub fn train(trials: &[Trial], seed: u64) -> Result<Self, Unfit> {
+        if trials.len() < TRIALS_MIN {
+            return Err(Unfit::TooFew { found: trials.len(), needed: TRIALS_MIN });
+        }
+        let table = Table::new(trials)?;
+        let prompts: Vec<&str> = trials.iter().map(|trial| trial.prompt.as_str()).collect();
+        let vectors: Vec<Vec<f32>> = trials.iter().map(|trial| trial.vector.clone()).collect();
+        let width = vectors.first().map_or(0, Vec::len);
+        if let Some(row) = vectors.iter().position(|vector| vector.len() != width) {
+            return Err(Unfit::Ragged { row, found: vectors[row].len(), expected: width });
+        }
+        let optics = Optics::fit(&prompts, &vectors, seed);
+        let views: Vec<View> = trials.iter().map(|trial| optics.view(&trial.prompt, &trial.vector)).collect();
+        let designs = Designs::new(&views, &optics)?;
+        let points: Vec<Point> = views.iter().map(|view| view.point.clone()).collect();
+        let neighbours = Neighbours::new(&points, &table);
+
+        let hearing = Hearing { table: &table, designs: &designs, neighbours: &neighbours, points: &points };
+        let (mut like, mut unlike) = (Scales::default(), Scales::default());
+        let near = hearing.hold(&stratified_folds(&vec![0; trials.len()], FOLDS, seed), &mut like);
+        let mut far = hearing.hold(&regions(&points, seed), &mut unlike);
+        if let Some(assigned) = groups(trials, seed) {
+            far = far.max(hearing.hold(&assigned, &mut unlike));
+        }
+        let far = far.min(near - RAMP_MIN);
+        let all: Vec<usize> = (0..trials.len()).collect();
+        let outputs = table.models.len();
+        Ok(Self {
+            ids: trials.iter().map(|trial| trial.id.clone()).collect(),
+            priors: table.priors(&all),
+            lines: designs.lines(&views, &table.scores, outputs, optics.columns(width)),
+            models: table.models,
+            optics,
+            neighbours,
+            home: like.trust(&AT_HOME),
+            abroad: unlike.trust(&ABROAD),
+            ramp: (far, near),
+        })
+    }
+
+    /// Restores what is not stored. Must be called once on a router that was read back.
+    pub fn complete(&mut self) {
+        self.optics.complete();
+    }
+
+    /// The models, by name.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// What each expert counts for at home and abroad, by the expert's name: for telling difficulty, for telling
+    /// models apart.
+    pub fn trust(&self) -> Vec<(&'static str, [f32; 2], [f32; 2])> {
+        (0..EXPERTS)
+            .map(|place| {
+                let pair = |trust: &Trust| [trust.difficulty[place], trust.comparison[place]];
+                (NAMES[place], pair(&self.home), pair(&self.abroad))
+            })
+            .collect()
+    }
+
+    /// The mean similarity of the ten nearest trials at which a request counts as wholly unlike, and as wholly like, what
+    /// was seen.
+    pub fn ramp(&self) -> (f32, f32) {
+        self.ramp
+    }
+
+    /// What each expert alone says of a request, for explanations: the score of every model.
+    pub fn experts(&self, prompt: &str, vector: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
+        let view = self.optics.view(prompt, vector);
+        let mut said = consult(&self.lines, &view);
+        said.push(self.neighbours.ask(&view.point, &self.priors).scores);
+        NAMES.into_iter().zip(said).collect()
+    }
+
+    /// Judges one request by its prompt and the prompt's embedding. The scale is fixed: a request is judged alone as it
+    /// would be among others.
+    pub fn judge(&self, prompt: &str, vector: &[f32]) -> Judgement {
+        let view = self.optics.view(prompt, vector);
+        let opinion = self.neighbours.ask(&view.point, &self.priors);
+        let lines = consult(&self.lines, &view);
+        let (low, high) = self.ramp;
+        // 1: like what was seen; 0: like what was left out; -1: unlike both.
+        let place = ((opinion.familiarity - low) / (high - low)).clamp(-1.0, 1.0);
+        let trust = if place >= 0.0 {
+            self.abroad.towards(&self.home, place)
+        } else {
+            self.abroad.towards(&ABROAD.trust(), -place)
+        };
+        let experts = [&lines[0][..], &lines[1], &lines[2], &lines[3], &lines[4], &opinion.scores];
+        let good = trust
+            .blend(experts, &self.priors)
+            .into_iter()
+            .map(|score| score.clamp(DOUBT, 1.0 - DOUBT))
+            .collect();
+        let name = |&(row, near): &(usize, f32)| (self.ids.get(row).cloned().unwrap_or_default(), near);
+        Judgement {
+            good,
+            prior: self.priors.clone(),
+            familiarity: f32::midpoint(place, 1.0),
+            evidence: opinion.evidence,
+            nearest: opinion.nearest.iter().map(name).collect(),
+        }
+    }
+}
+
+/// Everything that is heard before trust is given.
+struct Hearing<'a> {
+    table: &'a Table,
+    designs: &'a Designs,
+    neighbours: &'a Neighbours,
+    points: &'a [Point],
+}
+
+impl Hearing<'_> {
+    /// Holds folds out as `assigned` says and adds what the experts make of them to `scales`. Returns the median
+    /// familiarity of what was held out.
+    fn hold(&self, assigned: &[usize], scales: &mut Scales) -> f32 {
+        let outputs = self.table.models.len();
+        let folds = assigned.iter().copied().max().unwrap_or(0) + 1;
+        let splits: Vec<(Vec<usize>, Vec<usize>)> = (0..folds).map(|fold| split(assigned, fold)).collect();
+        let priors: Vec<Vec<f32>> = splits.iter().map(|(fitted, _)| self.table.priors(fitted)).collect();
+        let opinions = self.neighbours.cross(self.points, assigned, &priors);
+        for ((fitted, held), priors) in splits.iter().zip(&priors) {
+            let predicted: [Vec<f32>; LINES] = std::array::from_fn(|line| {
+                self.designs.predict(line, (fitted, held), &self.table.scores, outputs)
+            });
+            for (place, &row) in held.iter().enumerate() {
+                let at = |line: usize| &predicted[line][place * outputs..(place + 1) * outputs];
+                let experts = [at(0), at(1), at(2), at(3), at(4), &opinions[row].scores];
+                scales.add(experts, priors, self.table.row(row));
+            }
+        }
+        median(&opinions)
+    }
+}
+
+fn median(opinions: &[Opinion]) -> f32 {
+    let mut values: Vec<f32> = opinions.iter().map(|opinion| opinion.familiarity).collect();
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Folds that leave whole regions of meaning and form out.
+fn regions(points: &[Point], seed: u64) -> Vec<usize> {
+    let coordinates: Vec<&[f32]> = points.iter().map(|point| point.coordinates.as_slice()).collect();
+    let names: Vec<String> =
+        clusters(&coordinates, 2 * FOLDS, seed).into_iter().map(|region| region.to_string()).collect();
+    group_folds(&names, FOLDS, seed)
+}
+
+/// Folds that leave whole groups out, where the trials know several.
+fn groups(trials: &[Trial], seed: u64) -> Option<Vec<usize>> {
+    let groups: Vec<String> = trials.iter().map(|trial| trial.group.clone()).collect();
+    let distinct: std::collections::BTreeSet<&String> = groups.iter().collect();
+    (distinct.len() > 1).then(|| group_folds(&groups, distinct.len().min(FOLDS), seed))
+}
