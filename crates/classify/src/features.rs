@@ -5,6 +5,7 @@
 
 use api::Contract;
 
+use crate::buckets::{BUCKETS, Hashed};
 use crate::contract::contract;
 use crate::cues::{CUES, group, lexicon};
 use crate::lexicon::Found;
@@ -14,8 +15,6 @@ use crate::structure::{STRUCTURE, has_formulas, structure};
 use crate::view::View;
 use crate::words::{Shape, Word, fold, hash_of, mix};
 
-/// Buckets of the hashed words; 4,096 gained nothing on the exemplars (see `examples/measure.rs`).
-const HASHED: usize = 2048;
 /// Facts beside the text.
 const FACTS: usize = 12;
 /// Facts that only say something together.
@@ -36,12 +35,10 @@ const BOTH: usize = FACT + FACTS;
 const HASH: usize = BOTH + TOGETHER;
 
 /// Length of [`features`].
-pub const FEATURES: usize = HASH + HASHED;
+pub const FEATURES: usize = HASH + BUCKETS;
 
 /// How loud the encoder's vector speaks beside the cheap features, both being of length near 1.
 const VECTOR_SCALE: f32 = 3.0;
-/// The hashed block's length.
-const HASHED_SCALE: f32 = 1.5;
 /// How loud the strong phrases speak: under one penalty for all weights, what is louder needs less evidence.
 const STRONG_SCALE: f32 = 4.0;
 /// Single cues are many and overlap.
@@ -89,6 +86,7 @@ pub fn features(view: &View) -> Vec<f32> {
     }
     structure(&user, &mut drawing.values[FORM..FORM + STRUCTURE]);
     drawing.formulas(&user);
+    drawing.reading(&user);
     drawing.facts(view, &system, followed);
     drawing.together(&user);
     drawing.finish()
@@ -175,6 +173,19 @@ impl Drawing {
                 values[STRONG_FIRST + group] = weight * STRONG_SCALE;
             }
         });
+    }
+
+    /// A question below or above a longer text that is no program is about that text.
+    fn reading(&mut self, outline: &Outline<'_>) {
+        const COMPREHENSION: usize = 5;
+        const MATERIAL_WORDS_MIN: usize = 40;
+        let material = outline.zones.iter().filter(|zone| **zone == Zone::Material).count();
+        let programs = outline.lines.iter().filter(|line| line.code || line.fenced).count();
+        let asks = outline.text.trim_end().ends_with(['?', '？', '؟']);
+        if asks && material >= MATERIAL_WORDS_MIN && programs < 2 {
+            let value = &mut self.values[STRONG_ANY + COMPREHENSION];
+            *value = (*value + 0.5 * STRONG_SCALE).min(STRONG_SCALE);
+        }
     }
 
     /// Formulas are as strong a sign of reasoning as words are.
@@ -356,52 +367,6 @@ pub(crate) const fn flag(value: bool) -> f32 {
 #[expect(clippy::cast_precision_loss, reason = "counts of words")]
 pub(crate) fn scaled(count: usize, top: f32) -> f32 {
     ((count as f32 + 1.0).ln() / (top + 1.0).ln()).min(1.0)
-}
-
-/// Signed hashed counts of two kinds, each brought to its own length in the end, so that a long text about which
-/// something is asked does not drown the question.
-struct Hashed {
-    spoken: Vec<f32>,
-    material: Vec<f32>,
-}
-
-impl Default for Hashed {
-    fn default() -> Self {
-        Self { spoken: vec![0.0; HASHED], material: vec![0.0; HASHED] }
-    }
-}
-
-impl Hashed {
-    fn add(&mut self, hash: u64, weight: f32) {
-        let (place, sign) = Self::place(hash);
-        self.spoken[place] += sign * weight;
-    }
-
-    fn material(&mut self, hash: u64) {
-        let (place, sign) = Self::place(hash);
-        self.material[place] += sign;
-    }
-
-    /// The bucket and the sign; the sign lets collisions cancel rather than add up.
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
-    fn place(hash: u64) -> (usize, f32) {
-        let mixed = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-        let mixed = mixed ^ (mixed >> 33);
-        ((mixed as usize) % HASHED, if mixed >> 63 == 0 { 1.0 } else { -1.0 })
-    }
-
-    fn write(&mut self, values: &mut [f32]) {
-        const MATERIAL_SHARE: f32 = 0.4;
-        for (block, share) in [(&mut self.spoken, 1.0), (&mut self.material, MATERIAL_SHARE)] {
-            // The square root keeps a word that comes often from shouting.
-            block.iter_mut().for_each(|value| *value = value.signum() * value.abs().sqrt());
-            let norm = block.iter().map(|value| value * value).sum::<f32>().sqrt();
-            if norm > 0.0 {
-                let scale = HASHED_SCALE * share / norm;
-                values.iter_mut().zip(block.iter()).for_each(|(sum, value)| *sum += scale * value);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

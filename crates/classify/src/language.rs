@@ -53,9 +53,14 @@ fn language_of(text: &str) -> &'static str {
             _ => info.lang().code(),
         });
     }
+    let votes = Votes::of(text);
+    // Letters cost more than words: they are asked only where the words are not clear.
+    if let Some(code) = votes.clear() {
+        return code;
+    }
     let by_letters = whatlang::detect(text);
     let guess = by_letters.as_ref().map_or(UNKNOWN, |info| info.lang().code());
-    match (by_function_words(text, guess), by_letters) {
+    match (votes.decide(guess), by_letters) {
         (Some(code), _) => code,
         (None, Some(info)) if info.is_reliable() && is_common(info.lang()) && enough(text) => guess,
         _ => UNKNOWN,
@@ -83,21 +88,48 @@ fn is_common(lang: Lang) -> bool {
     )
 }
 
-/// The language with the most function words: two at least, or one in a very short text or with the letters' `guess`
-/// behind it. Sisters share many words
-/// (`qual`, `e`, `de`): between equals the guess decides.
-fn by_function_words(text: &str, guess: &str) -> Option<&'static str> {
-    static LEXICON: LazyLock<Lexicon> =
-        LazyLock::new(|| Lexicon::new((0_u16..).zip(FUNCTION_WORDS.iter().copied())));
-    let words = words(text);
-    let mut votes = [0_usize; CODES.len()];
-    LEXICON.find(text, &words, 0, |found| votes[usize::from(found.group)] += 1);
-    let most = votes.into_iter().max()?;
-    let agreed = most > 0 && CODES.iter().zip(votes).any(|(code, votes)| *code == guess && votes == most);
-    let enough = agreed || (most * 8 >= words.len() && (most >= 2 || (most == 1 && words.len() <= 5)));
-    let mut first = CODES.iter().zip(votes).filter(|(_, votes)| *votes == most).map(|(code, _)| *code);
-    let equals = first.clone().count();
-    if equals > 1 { first.find(|code| *code == guess && enough) } else { first.next().filter(|_| enough) }
+/// Function words of each language found in a text.
+struct Votes {
+    counts: [usize; CODES.len()],
+    words: usize,
+}
+
+impl Votes {
+    fn of(text: &str) -> Self {
+        static LEXICON: LazyLock<Lexicon> =
+            LazyLock::new(|| Lexicon::new((0_u16..).zip(FUNCTION_WORDS.iter().copied())));
+        let words = words(text);
+        let mut counts = [0; CODES.len()];
+        LEXICON.find(text, &words, 0, |found| counts[usize::from(found.group)] += 1);
+        Self { counts, words: words.len() }
+    }
+
+    fn most(&self) -> usize {
+        self.counts.into_iter().max().unwrap_or(0)
+    }
+
+    /// The languages with the most words.
+    fn first(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let most = self.most();
+        CODES.iter().zip(self.counts).filter(move |(_, count)| *count == most).map(|(code, _)| *code)
+    }
+
+    /// The language with three words, a fifth of all and two more than any other.
+    fn clear(&self) -> Option<&'static str> {
+        let most = self.most();
+        let rivals = self.counts.iter().filter(|count| **count + 2 > most).count();
+        (most >= 3 && most * 5 >= self.words && rivals == 1).then(|| self.first().next()).flatten()
+    }
+
+    /// The language with the most words: two at least, or one in a very short text or with the letters' `guess` behind
+    /// it. Sisters share many words (`qual`, `e`, `de`): between equals the guess decides.
+    fn decide(&self, guess: &str) -> Option<&'static str> {
+        let most = self.most();
+        let agreed = most > 0 && self.first().any(|code| code == guess);
+        let enough = agreed || (most * 8 >= self.words && (most >= 2 || (most == 1 && self.words <= 5)));
+        let equals = self.first().count();
+        self.first().find(|code| enough && (equals == 1 || *code == guess))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! needs no training: private data, injection, language, noise, token counts, the output contract. Refuses training and
 //! deciding: heads come from `learn` through the gateway, choices are `policy`'s.
 
+mod buckets;
 mod classifier;
 mod contract;
 mod cues;
@@ -14,6 +15,7 @@ mod injection;
 mod language;
 mod lexicon;
 mod library;
+mod lines;
 mod noise;
 mod outline;
 mod private;

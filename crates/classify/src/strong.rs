@@ -57,7 +57,7 @@ const STRONG: [&str; 14] = [
     "read the passage|read the text|read the following passage|read the article|read the story|according to the passage|\
         according to the text|according to the article|according to the story|based on the passage|based on the text|\
         based on the article|based on the story|based on the context|based on the information|based on the following passage|\
-        based on this|based on the above|based on above|given story|given passage|given the following dialogue|from the passage|in the passage|\
+        based on this|based on the above|based on above|given story|given passage|from the passage|in the passage|\
         answer the question|answer the question based|answer from the|answer using only|using only the|use only the|passage|passages|\
         what does the author|does the text say|does it say|in the text|from the table|according to this|in the story|laut text|\
         laut dem|lies den|d apres le texte|selon le texte|segun el texto|lee el|secondo il testo|leggi il|segundo o texto|\
@@ -100,7 +100,7 @@ const STRONG: [&str; 14] = [
     // Question.
     "what is the|what are the|who was|who is|who wrote|who invented|who won|when was|when did|where is|where was|why do|why does|why is|why did|\
         how does|how do|how is|what causes|what happens|what does|difference between|tell me about|explain the|explain how|explain why|\
-        explain what|help me understand|define|name three|name the|capital of|describe the|list of|give me the list|make a list|\
+        explain what|help me understand|define|name three|name the|capital of|describe the|list of|a list of|lists of|give me the list|make a list|create a list|list some|pros and cons|\
         provide a list|what should i|how can i|how to|what kind of|which country|recommend a|suggest a|was ist|was sind|wer war|wann wurde|\
         warum|erklare|qu est ce|qui a|pourquoi|explique|que es|quien|cuando fue|por que|che cos e|chi ha|perche|o que e|quem foi|\
         wat is|waarom|co to jest|dlaczego|什么是|是什么|为什么|解释|なぜ|とは何|что такое|почему|ما هو|لماذا|क्या है|क्यों|무엇|왜|nedir|neden",

@@ -108,7 +108,7 @@ pub(crate) fn structure(outline: &Outline<'_>, values: &mut [f32]) {
     let words = outline.words.len();
     let spoken = outline.instruction_words();
     let shape = |shape: Shape| outline.words.iter().filter(|word| word.shape.has(shape)).count();
-    let lines = |test: fn(&&crate::outline::Line) -> bool| outline.lines.iter().filter(test).count();
+    let lines = |test: fn(&&crate::lines::Line) -> bool| outline.lines.iter().filter(test).count();
     let filled = lines(|line| line.past > line.first);
     let labels = lines(|line| line.colon.is_some());
     let text = outline.text.trim();
