@@ -126,11 +126,14 @@ impl Policy {
 
     /// The signals that a request needs which names its model: only those of the privacy rule and of the estimates.
     pub fn reads_named(&self) -> SignalSet {
+        // How long an answer will be follows from the kind of request, which costs more to tell than a relay may take;
+        // where the model is chosen already it would only refine an estimate.
+        let prompt = SignalSet::NONE.with(Signal::TokensIn);
         let privacy = self.rules.privacy;
         if privacy.named_models && privacy.private_data.is_some() {
-            return ESTIMATES.with(Signal::PrivateData);
+            return prompt.with(Signal::PrivateData);
         }
-        ESTIMATES
+        prompt
     }
 }
 
