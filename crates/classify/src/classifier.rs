@@ -74,7 +74,7 @@ impl Classifier {
         let mut signals = Signals {
             modality: view.modality,
             tools: view.tools,
-            contract: contract::contract(view),
+            contract: if wants_kind(wanted) { contract::contract(view) } else { view.contract.clone() },
             ..Signals::default()
         };
         if wants_kind(wanted) || self.trained.iter().any(|trained| wanted.has(trained.signal)) {

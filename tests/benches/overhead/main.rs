@@ -66,8 +66,8 @@ fn measure() {
     let mut figures: Vec<Vec<f64>> = vec![Vec::new(); cases.len()];
     for round in 0..=ROUNDS {
         for (case, figures) in cases.iter().zip(&mut figures) {
-            // `auto` runs the encoder: a tenth of the requests is enough, and the run stays short.
-            let requests = if matches!(case.shape, Shape::Auto(_)) { REQUESTS / 10 } else { REQUESTS };
+            // `auto` runs the encoder: few requests are enough, and the run stays short.
+            let requests = if matches!(case.shape, Shape::Auto(_)) { REQUESTS / 50 } else { REQUESTS };
             let before = processes[case.process].cpu_ns();
             load.closed(case.port, case.shape, requests, CONNECTIONS, round);
             let spent = processes[case.process].cpu_ns() - before;
