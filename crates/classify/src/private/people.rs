@@ -127,7 +127,9 @@ fn starts_capital(text: &str) -> bool {
 }
 
 fn word_start(text: &str, place: usize) -> usize {
-    text[..place].rfind(|letter: char| letter.is_whitespace()).map_or(0, |space| space + 1)
+    let mut letters = text[..place].char_indices().rev();
+    // A space may be longer than one byte (U+00A0, U+3000).
+    letters.find(|(_, letter)| letter.is_whitespace()).map_or(0, |(at, space)| at + space.len_utf8())
 }
 
 /// The house number before up to three capitalised words that end at `place`.

@@ -116,6 +116,12 @@ fn all_texts_of_a_conversation_are_searched() {
     assert_eq!(found.kinds(), [Email]);
 }
 
+#[test]
+fn a_space_of_two_bytes_before_a_street_is_no_end_of_the_world() {
+    // Found by the property test below.
+    assert!(find_private("+\u{a0}street ").iter().all(|finding| finding.start < finding.end));
+}
+
 proptest! {
     /// Any text is searched without a panic, and every range lies on character boundaries.
     #[test]
