@@ -1,37 +1,31 @@
-//! Whether the index covers a question: a probability, from how the rankings look.
+//! Whether the index covers a question: a probability, from how near the found passages are and which of the
+//! question's words they have.
 
 use std::collections::HashSet;
 
-/// Words of questions that say nothing about their subject, as the analysis leaves them.
-const EMPTY_WORDS: &[&str] = &[
-    "about", "after", "all", "also", "am", "ani", "anoth", "befor", "between", "both", "can", "could",
-    "describ", "did", "do", "doe", "done", "each", "explain", "from", "get", "give", "go", "had", "has",
-    "have", "he", "her", "here", "him", "his", "how", "i", "its", "kind", "know", "list", "mani", "may",
-    "me", "mean", "might", "more", "most", "much", "must", "my", "name", "need", "off", "one", "our", "out",
-    "pleas", "same", "say", "she", "should", "show", "so", "some", "tell", "than", "them", "thing",
-    "through", "too", "type", "under", "up", "us", "use", "want", "we", "were", "what", "when", "where",
-    "which", "while", "who", "whom", "whose", "whi", "would", "you", "your",
-];
+/// Passages that are looked through for the question's words.
+pub(crate) const PASSAGES_READ: usize = 5;
 
-/// What is measured about a question and what was found for it; all shares in [0, 1].
+/// What is measured about a question and what was found for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Features {
+    /// What the vectors say, where one was asked.
+    pub(crate) near: Option<Near>,
+    /// The share of the question's words, by their weight (idf), that the best of the first passages has.
+    pub(crate) words: f32,
+    /// How much weight that is, counted in words of the rarest kind and squashed: `n / (n + 2)`. One common word that
+    /// is found says little, though it be the whole question.
+    pub(crate) amount: f32,
+}
+
+/// How near the best of either ranking is: where the rankings agree both are high, and a passage that only shares
+/// words with the question is not near it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Near {
     /// The cosine of the nearest passage.
-    pub(crate) top_cosine: f32,
-    /// How far the nearest passage stands out: its cosine less that of the tenth.
-    pub(crate) cosine_lead: f32,
-    /// The share of either ranking's first ten that is in the other's.
-    pub(crate) agreement: f32,
-    /// The best BM25 score as a share of the most that these words can score.
-    pub(crate) bm25_share: f32,
-    /// The weight (idf) of the question's words that the best passage has, of all its words.
-    pub(crate) best_words: f32,
-    /// The same for the best five passages together.
-    pub(crate) all_words: f32,
-    /// The weight of the question's words that no passage of the index has.
-    pub(crate) unknown_words: f32,
-    /// The share of the question's names and numbers that the best five passages have; 1 where it has none.
-    pub(crate) names: f32,
+    pub(crate) by_vector: f32,
+    /// The cosine of BM25's first passage, 0 where no words meet.
+    pub(crate) by_words: f32,
 }
 
 /// A word of a question and how much it says.
@@ -39,52 +33,76 @@ pub(crate) struct Features {
 pub(crate) struct Weighed {
     pub(crate) word: String,
     pub(crate) idf: f32,
-    pub(crate) known: bool,
-}
-
-/// Whether a word can tell one subject from another.
-pub(crate) fn says_something(word: &str) -> bool {
-    EMPTY_WORDS.binary_search(&word).is_err()
-}
-
-/// The share of `question`'s weight whose words are among `found`.
-pub(crate) fn weight_of(question: &[Weighed], found: impl Fn(&Weighed) -> bool) -> f32 {
-    let whole: f32 = question.iter().map(|word| word.idf).sum();
-    let there: f32 = question.iter().filter(|word| found(word)).map(|word| word.idf).sum();
-    if whole > 0.0 { there / whole } else { 0.0 }
-}
-
-/// Names and numbers of a question as its author wrote them: words with a digit, and words with a capital that do not
-/// begin a sentence. A question all in capitals has none.
-pub(crate) fn names(question: &str) -> Vec<&str> {
-    if !question.contains(char::is_lowercase) {
-        return Vec::new();
-    }
-    let mut begins = true;
-    let mut found = Vec::new();
-    for piece in question.split_whitespace() {
-        let word = piece.trim_matches(|c: char| !c.is_alphanumeric());
-        let has_digit = word.contains(|c: char| c.is_ascii_digit());
-        let has_capital = word.chars().next().is_some_and(char::is_uppercase);
-        if has_digit || (has_capital && !begins) {
-            found.push(word);
-        }
-        begins = piece.ends_with(['.', '?', '!', ':']);
-    }
-    found
-}
-
-/// The share of the first ten of either ranking that is also in the other's first ten.
-pub(crate) fn agreement<T: Eq + std::hash::Hash>(a: &[(f32, T)], b: &[(f32, T)]) -> f32 {
-    let first: HashSet<&T> = a.iter().take(10).map(|(_, place)| place).collect();
-    let both = b.iter().take(10).filter(|(_, place)| first.contains(place)).count();
-    let fewer = first.len().min(b.len().min(10));
-    if fewer == 0 { 0.0 } else { both as f32 / fewer as f32 }
 }
 
 impl Features {
+    /// Measures `passages`, the words of the first that were found, against the question's different words. `idf_max`
+    /// is the idf of a word that no passage has.
+    pub(crate) fn of(
+        near: Option<Near>,
+        question: &[Weighed],
+        idf_max: f32,
+        passages: &[HashSet<String>],
+    ) -> Self {
+        let weight_in = |passage: &HashSet<String>| -> f32 {
+            question.iter().filter(|word| passage.contains(&word.word)).map(|word| word.idf).sum()
+        };
+        let whole: f32 = question.iter().map(|word| word.idf).sum();
+        let best = passages.iter().map(weight_in).fold(0.0, f32::max);
+        let share_of = |whole: f32| if whole > 0.0 { best / whole } else { 0.0 };
+        let rare = share_of(idf_max);
+        Self { near, words: share_of(whole), amount: rare / (rare + 2.0) }
+    }
+
     /// The probability that the index covers the question.
+    ///
+    /// Logistic regressions, each index and side weighing the same, over five indexes (SciFact, Cranfield, a part of
+    /// NaturalQuestions and of SQuAD, and the design notes of this project) asked 1,800 questions of their own and 6,300
+    /// of other indexes, bank customers, assistants and chats, where the subjects do not overlap by design. AUROC on an
+    /// index that the fit had not seen: 0.998 for the notes, 0.999 Cranfield, 0.995 NaturalQuestions, 0.990 SQuAD, 0.978
+    /// SciFact (whose "foreign" questions are partly medical); pooled 0.992, where the nearest cosine alone has 0.988
+    /// and, fitted elsewhere, would keep 28 % of the questions about the notes instead of 80 %. Ten-deep agreement of the
+    /// rankings, BM25's share of its own maximum, unknown words, and names and numbers apart from other words added nothing.
     pub(crate) fn probability(&self) -> f32 {
-        self.top_cosine.clamp(0.0, 1.0)
+        let logit = match self.near {
+            Some(near) => 4.338 * near.by_vector + 4.948 * near.by_words + 5.323 * self.words - 5.645,
+            None => 8.233 * self.words + 3.279 * self.amount - 4.954,
+        };
+        1.0 / (1.0 + (-logit).exp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn words_count_by_their_weight() {
+        let word = |word: &str, idf| Weighed { word: word.to_owned(), idf };
+        let passage = |words: &[&str]| words.iter().map(ToString::to_string).collect::<HashSet<_>>();
+        let question = [word("budget", 6.0), word("time", 2.0)];
+        let found = Features::of(None, &question, 6.0, &[passage(&["time", "1998"]), passage(&["budget"])]);
+        assert_eq!(found, Features { near: None, words: 0.75, amount: 1.0 / 3.0 });
+        assert_eq!(Features::of(None, &[], 0.0, &[]), Features::default());
+        assert_eq!(Features::of(None, &question, 6.0, &[]), Features::default());
+    }
+
+    proptest! {
+        #[test]
+        fn more_evidence_is_never_less_covered(
+            by_vector in -1.0_f32..1.0, by_words in -1.0_f32..1.0, words in 0.0_f32..1.0, amount in 0.0_f32..1.0,
+            more in 0.0_f32..1.0, blind in any::<bool>(),
+        ) {
+            let grown = |x: f32| x + (1.0 - x) * more;
+            let near = |by_vector, by_words| (!blind).then_some(Near { by_vector, by_words });
+            let less = Features { near: near(by_vector, by_words), words, amount }.probability();
+            let grown = Features {
+                near: near(grown(by_vector), grown(by_words)), words: grown(words), amount: grown(amount),
+            };
+            prop_assert!((0.0..=1.0).contains(&less));
+            prop_assert!(less <= grown.probability() + 1e-6);
+        }
     }
 }

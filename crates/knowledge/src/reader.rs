@@ -8,17 +8,18 @@ use std::ops::Range;
 
 use api::{Citation, Embed, Error, Findings};
 
-use crate::coverage::says_something;
 use crate::prompt::cite;
 use crate::sentences::units;
-use crate::words::{analyzer, words};
+use crate::words::{analyzer, question_words, words};
 
 /// Passages that are read, and sentences of each: together the most that the encoder is asked for.
 const PASSAGES_READ: usize = 5;
 const SENTENCES_READ: usize = 24;
 
-/// How much the question's words in a sentence count beside its cosine, and its passage's score.
-const WORDS_WEIGHT: f32 = 0.3;
+/// How much the share of the question's words in a sentence counts beside its cosine, and its passage's score. Found on
+/// one half of 527 SQuAD dev questions, searched and read end to end: the first sentence holds the answer for 81 % of that half
+/// and 73 % of the other, one of the first three for 91 % and 86 %; by the cosine alone the first does for 69 % of the former.
+const WORDS_WEIGHT: f32 = 0.8;
 const PASSAGE_WEIGHT: f32 = 0.3;
 
 /// A quoted answer.
@@ -95,12 +96,10 @@ fn weigh(
     }
     let vectors = embed.embed(&texts)?;
     let mut analyzer = analyzer();
-    let mut own = |text: &str| -> HashSet<String> {
-        words(&mut analyzer, text).into_iter().filter(|word| says_something(word)).collect()
-    };
-    let asked = own(question);
+    let asked: HashSet<String> = question_words(&mut analyzer, question).into_iter().collect();
     for (quote, (vector, text)) in quotes.iter_mut().zip(vectors.iter().zip(texts)) {
-        let met = own(text).intersection(&asked).count() as f32 / asked.len().max(1) as f32;
+        let said: HashSet<String> = words(&mut analyzer, text).into_iter().collect();
+        let met = said.intersection(&asked).count() as f32 / asked.len().max(1) as f32;
         quote.cosine = api::cosine(question_vector, vector);
         quote.score =
             quote.cosine + WORDS_WEIGHT * met + PASSAGE_WEIGHT * findings.passages[quote.passage].score;

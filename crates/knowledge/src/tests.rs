@@ -126,7 +126,7 @@ fn what_was_indexed_is_found_and_cited() {
     );
     check("which answers does the cache keep", "q1", "Caching", "The cache keeps whole answers only.");
     check(
-        "restarts",
+        "a restart with systemd",
         "ops/deploy.txt",
         "",
         "Deploy the unit file with systemd.\n\nRestart takes three seconds.",

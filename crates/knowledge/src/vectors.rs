@@ -190,7 +190,7 @@ impl Component {
         })
     }
 
-    pub(crate) fn parse(bytes: OwnedBytes, dimensions: usize) -> Option<Self> {
+    fn parse(bytes: OwnedBytes, dimensions: usize) -> Option<Self> {
         let number = |from: usize| -> Option<usize> {
             let bytes = bytes.get(from..from + 4)?.try_into().ok()?;
             usize::try_from(u32::from_le_bytes(bytes)).ok()
