@@ -49,7 +49,7 @@ lint: models
 	@cargo fmt --all --check
 	@$(WITH_TOOLS) cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	@$(WITH_TOOLS) RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --locked
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check licenses bans sources; \
 	else echo 'lint: cargo-deny is not installed, so deny.toml was not checked'; fi
 
 bench: build

@@ -12,6 +12,7 @@ use api::{Embed, Error, Fault, Vector};
 use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
 use ort::environment::Environment;
 
+use crate::hub;
 use crate::library;
 
 /// Tokens that one pass of the encoder reads, without the two special ones. MiniLM was trained on 256 in all: beyond
@@ -28,6 +29,8 @@ pub struct EncoderOptions {
     /// A folder with `model.onnx`, `tokenizer.json`, `config.json`, `special_tokens_map.json` and
     /// `tokenizer_config.json`.
     pub model_dir: PathBuf,
+    /// Missing files are downloaded from a model hub by fastembed, where this build has the `hub` feature.
+    pub hub: bool,
     /// ONNX Runtime's shared library, 1.24 or newer.
     pub runtime: PathBuf,
     /// Sessions side by side, at least 1: each has one thread and its own copy of the weights (about 40 MB).
@@ -50,6 +53,9 @@ impl Encoder {
     /// the detail has the path and the library's own words.
     pub fn load(options: &EncoderOptions) -> Result<Self, Error> {
         let environment = environment(&options.runtime)?;
+        if options.hub && !MODEL_FILES.iter().all(|name| options.model_dir.join(name).is_file()) {
+            hub::fetch(&options.model_dir, &environment)?;
+        }
         let files = ModelFiles::read(&options.model_dir)?;
         let fingerprint = files.fingerprint(&options.runtime)?;
         let sessions = options.sessions.max(1);
@@ -138,6 +144,10 @@ fn normalised(mut vector: Vector) -> Vector {
 
 // === Files ===
 
+/// What a model's folder holds.
+pub(crate) const MODEL_FILES: [&str; 5] =
+    ["model.onnx", "tokenizer.json", "config.json", "special_tokens_map.json", "tokenizer_config.json"];
+
 /// Everything that makes a session, read whole.
 struct ModelFiles {
     onnx: Vec<u8>,
@@ -200,7 +210,7 @@ fn broken(what: &str, error: &dyn std::fmt::Display) -> Error {
         .with_detail(error)
 }
 
-fn unavailable(message: impl Into<String>) -> Error {
+pub(crate) fn unavailable(message: impl Into<String>) -> Error {
     Error::new(Fault::Unavailable, "encoder_unavailable", message)
 }
 

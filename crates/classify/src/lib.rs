@@ -11,6 +11,7 @@ mod cues;
 mod encoder;
 mod exemplars;
 mod features;
+mod hub;
 mod injection;
 mod language;
 mod lexicon;

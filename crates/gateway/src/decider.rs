@@ -173,7 +173,7 @@ fn missing(settings: &Settings, catalogue: &Catalogue) -> HashMap<String, String
     for model in catalogue.models() {
         let why = match &model.kind {
             policy::ModelKind::Llama { path, .. } => {
-                let path = settings.beside(path);
+                let path = settings.beside_models(path);
                 (!path.is_file()).then(|| format!("there is no file {}; run `make models`", path.display()))
             }
             _ => model.missing().map(str::to_owned),
@@ -410,6 +410,7 @@ impl Decider {
 pub(crate) fn load_encoder(settings: &Settings) -> Result<Encoder, String> {
     let options = EncoderOptions {
         model_dir: settings.encoder.model.clone(),
+        hub: settings.encoder.hub,
         runtime: settings.encoder.runtime.clone(),
         sessions: settings.encoder.sessions,
     };

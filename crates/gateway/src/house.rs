@@ -170,7 +170,7 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
         ModelKind::Extractive => Backend::Extractive,
         ModelKind::Llama { path, contexts, queue_max, temperature, top_p } => {
             let options = local::Options {
-                path: settings.beside(path),
+                path: settings.beside_models(path),
                 contexts: *contexts,
                 context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
                 queue_max: *queue_max,
@@ -206,7 +206,7 @@ fn upstream_options(settings: &Settings, provider: &Provider, base_url: &str) ->
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect(),
         allow_private_addresses: provider.allow_private_addresses,
-        ca_file: provider.ca_file.as_ref().map(|path| settings.beside(path)),
+        ca_file: provider.ca_file.as_ref().map(|path| settings.beside_models(path)),
         http_version: match provider.http_version {
             policy::HttpVersion::Auto => HttpVersion::Auto,
             policy::HttpVersion::Http1 => HttpVersion::Http1,

@@ -91,6 +91,8 @@ pub(crate) struct Metrics {
     pub(crate) per_token: Family<CallLabels, Histogram, fn() -> Histogram>,
     pub(crate) tokens: Family<TokenLabels, Counter>,
     pub(crate) decisions: Family<DecisionLabels, Counter>,
+    /// Decisions that are not what the policy would have wanted: a budget that yielded, a track that is not there.
+    pub(crate) degraded: Family<DecisionLabels, Counter>,
     pub(crate) cost: Family<MoneyLabels, Counter<f64, AtomicU64>>,
     pub(crate) saved: Family<MoneyLabels, Counter<f64, AtomicU64>>,
     pub(crate) overhead: Family<StageLabels, Histogram, fn() -> Histogram>,
@@ -120,6 +122,7 @@ impl Metrics {
             per_token: Family::new_with_constructor(durations as fn() -> Histogram),
             tokens: Family::default(),
             decisions: Family::default(),
+            degraded: Family::default(),
             cost: Family::default(),
             saved: Family::default(),
             overhead: Family::new_with_constructor(overheads as fn() -> Histogram),
@@ -158,6 +161,11 @@ impl Metrics {
         );
         registry.register("gen_ai_client_token_usage", "Tokens used", self.tokens.clone());
         registry.register("pointsman_decisions", "Decisions taken", self.decisions.clone());
+        registry.register(
+            "pointsman_degraded",
+            "Decisions that the policy would not have wanted",
+            self.degraded.clone(),
+        );
         registry.register("pointsman_cost_usd", "Dollars spent", self.cost.clone());
         registry.register(
             "pointsman_saved_usd",

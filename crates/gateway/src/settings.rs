@@ -57,6 +57,8 @@ pub(crate) struct EncoderSettings {
     pub(crate) name: String,
     pub(crate) model: PathBuf,
     pub(crate) runtime: PathBuf,
+    /// Missing model files are downloaded from a hub.
+    pub(crate) hub: bool,
     pub(crate) sessions: usize,
 }
 
@@ -132,9 +134,9 @@ impl Settings {
 }
 
 impl Settings {
-    /// A path of the operator's files, which counts from the folder of `gateway.toml`.
-    pub(crate) fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new(".")).join(path)
+    /// A path in `models.toml`, which counts from that file's folder.
+    pub(crate) fn beside_models(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.files.models.parent().unwrap_or(Path::new(".")).join(path)
     }
 }
 
@@ -208,6 +210,7 @@ impl Reader<'_> {
             name: name.unwrap_or("all-minilm-l6-v2").to_owned(),
             model: self.path(table, "model", "../.models/minilm"),
             runtime: self.path(table, "runtime", "../.models/onnxruntime/libonnxruntime.so"),
+            hub: table.and_then(|table| table.optional("hub").boolean()).unwrap_or(false),
             sessions: usize::try_from(sessions.unwrap_or(1)).unwrap_or(1),
         }
     }

@@ -24,5 +24,5 @@ pub(crate) fn options() -> EncoderOptions {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
         })
         .expect("no libonnxruntime.so in the models' folder");
-    EncoderOptions { model_dir: folder.join("minilm"), runtime, sessions: 1 }
+    EncoderOptions { model_dir: folder.join("minilm"), runtime, hub: false, sessions: 1 }
 }

@@ -172,14 +172,14 @@ impl Pump {
             Ending::Broken(error) => {
                 tracing::warn!(id = %self.decided.ticket.id(), %error, "the stream broke");
                 self.decided.ticket.record.status = 200;
-                self.decided.ticket.record.error_code = Some(error.code.to_owned());
+                self.decided.ticket.fail(error.code);
                 if let Ok(bytes) = sse::data(&error.body()) {
                     self.send(bytes).await;
                 }
             }
             Ending::ClientLeft => {
                 self.decided.ticket.record.status = 499;
-                self.decided.ticket.record.error_code = Some("client_closed".to_owned());
+                self.decided.ticket.fail("client_closed");
             }
         }
         self.decided.ticket.observe_latency();

@@ -41,6 +41,7 @@ pub(crate) struct Ticket {
     prompt_tokens: u64,
     reservation: Option<Reservation>,
     operation: &'static str,
+    error_code: &'static str,
     /// Why the request went past the cache.
     pub(crate) forwarded: Forwarded,
     settled: bool,
@@ -78,6 +79,7 @@ impl Ticket {
             prompt_tokens: 0,
             reservation: None,
             operation,
+            error_code: "",
             forwarded: Forwarded::Bypass,
             settled: false,
         }
@@ -135,6 +137,9 @@ impl Ticket {
             reason: plan.reason.clone(),
         };
         self.house.metrics.decisions.get_or_create(&labels).inc();
+        if plan.degraded.is_some() {
+            self.house.metrics.degraded.get_or_create(&labels).inc();
+        }
     }
 
     pub(crate) fn hold(&mut self, reservation: Reservation) {
@@ -192,7 +197,7 @@ impl Ticket {
         let mut response = refusal(error);
         self.decorate(response.headers_mut());
         self.record.status = error.fault.status();
-        self.record.error_code = Some(error.code.to_owned());
+        self.fail(error.code);
         match error.source {
             Source::Client => tracing::debug!(id = %self.record.id, %error, "refused"),
             Source::Upstream => {
@@ -205,6 +210,12 @@ impl Ticket {
         }
         self.settle();
         Box::new(response)
+    }
+
+    /// The exchange failed: codes are literals of this program, so they may be labels.
+    pub(crate) fn fail(&mut self, code: &'static str) {
+        self.error_code = code;
+        self.record.error_code = Some(code.to_owned());
     }
 
     /// Ends the exchange. Everything that is known about it must be in the record by now.
@@ -264,12 +275,11 @@ impl Ticket {
         let metrics = &self.house.metrics;
         let record = &self.record;
         metrics.in_flight.dec();
-        let error_type = record.error_code.as_deref().map_or("", known_code);
         let call = CallLabels {
             gen_ai_operation_name: self.operation,
             gen_ai_provider_name: record.provider.clone(),
             gen_ai_request_model: record.model.clone(),
-            error_type,
+            error_type: self.error_code,
         };
         metrics.request.get_or_create(&call).observe(record.whole_ms / 1e3);
         if let Some(first_ms) = record.first_token_ms {
@@ -331,32 +341,10 @@ impl Drop for Ticket {
                 self.charge(&Usage::estimated(self.prompt_tokens, 0));
             }
             self.record.status = CLIENT_CLOSED;
-            self.record.error_code = Some("client_closed".to_owned());
+            self.fail("client_closed");
             self.settle_once();
         }
     }
-}
-
-/// Codes become a label, so they must come from our own closed set; all of them are literals in this program, and the
-/// record keeps the exact one. The few that matter to an alert are told apart here.
-fn known_code(code: &str) -> &'static str {
-    const KNOWN: &[&str] = &[
-        "client_closed",
-        "upstream_timeout",
-        "upstream_unreachable",
-        "upstream_cut",
-        "upstream_stalled",
-        "upstream_garbage",
-        "budget_exceeded",
-        "model_not_found",
-        "invalid_value",
-        "invalid_json",
-        "body_too_large",
-        "invalid_api_key",
-        "internal_error",
-        "local_queue_full",
-    ];
-    KNOWN.iter().copied().find(|known| *known == code).unwrap_or("other")
 }
 
 /// A response that carries an error in OpenAI's dialect.
