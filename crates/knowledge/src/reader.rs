@@ -60,11 +60,11 @@ pub fn read_extractively(
     quotes.sort_by_key(|quote| (quote.passage, quote.span.start));
     let mut text = String::new();
     for (place, quote) in quotes.iter().enumerate() {
-        let words = &findings.passages[quote.passage].text[quote.span.clone()];
         if place > 0 {
-            text.push(' ');
+            let ended = text.ends_with(['.', '!', '?', ':', ';', ']', '。']);
+            text.push_str(if ended { " " } else { "; " });
         }
-        text.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
+        text.push_str(&bare(&findings.passages[quote.passage].text[quote.span.clone()]));
         let ends_run = quotes.get(place + 1).is_none_or(|next| next.passage != quote.passage);
         if ends_run {
             text.push_str(&format!(" [{}]", quote.passage + 1));
@@ -105,4 +105,27 @@ fn weigh(
             quote.cosine + WORDS_WEIGHT * met + PASSAGE_WEIGHT * findings.passages[quote.passage].score;
     }
     Ok(quotes)
+}
+
+/// A sentence or line on one line, without the mark that makes it an item of a list, a quotation or a row of a table.
+fn bare(quote: &str) -> String {
+    let line = quote.split_whitespace().collect::<Vec<_>>().join(" ");
+    let item = ["- ", "* ", "+ ", "> ", "| "].iter().find_map(|mark| line.strip_prefix(mark));
+    let bare = item.unwrap_or(&line).trim_end_matches([' ', '|']);
+    bare.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_bare_lines() {
+        let check = |quote: &str, expected: &str| assert_eq!(bare(quote), expected);
+        check("One\n  line.", "One line.");
+        check("- an item\n  over lines", "an item over lines");
+        check("| a | 1 |", "a | 1");
+        check("-5 degrees", "-5 degrees");
+        check("1. first", "1. first");
+    }
 }

@@ -419,7 +419,7 @@ fn answers_are_quotes_with_their_numbers() {
     let answer = read(3);
     assert_eq!(
         answer.text,
-        "Bodies are at most 10 MB. Headers are at most 64 KB. [1] - Headers are compressed never. [2]"
+        "Bodies are at most 10 MB. Headers are at most 64 KB. [1] Headers are compressed never. [2]"
     );
     assert_eq!(answer.citations.len(), 2);
     let nothing =
