@@ -20,7 +20,7 @@ const L2_GRID: [f32; 6] = [1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6];
 /// Fits inside the folds stop here: the next penalty goes on from there.
 const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
 /// The last fit is done once and may take longer.
-const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
+pub(crate) const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
 /// Fewer examples than this cannot be split into folds that mean anything.
 const EXAMPLES_MIN: usize = 4;
 
@@ -133,9 +133,9 @@ pub fn train_head(
     let design = Design::new(features)?;
     let weights = class_weights(labels, names.len(), options.balance);
     let assigned = stratified_folds(labels, options.folds, options.seed);
-    let chosen = choose(&design, labels, &weights, names.len(), &assigned, options.l2);
-
     let targets = Classes { labels, weights: &weights, count: names.len() };
+    let grid = options.l2.as_ref().map_or(&L2_GRID[..], std::slice::from_ref);
+    let chosen = choose(&design, &targets, &assigned, grid);
     let mut parameters = chosen.start;
     fit(&design, &targets, chosen.l2, FINAL_PATIENCE, &mut parameters);
     let columns = features.first().map_or(0, Vec::len);
@@ -152,23 +152,17 @@ pub fn train_head(
 }
 
 /// What cross-validation settled on.
-struct Chosen {
-    l2: f32,
+pub(crate) struct Chosen {
+    pub(crate) l2: f32,
     /// Held-out logits of every row at that penalty.
-    logits: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
     /// A good place to begin the last fit.
-    start: Vec<f32>,
+    pub(crate) start: Vec<f32>,
 }
 
-fn choose(
-    design: &Design,
-    labels: &[usize],
-    weights: &[f32],
-    classes: usize,
-    assigned: &[usize],
-    l2: Option<f32>,
-) -> Chosen {
-    let grid = l2.as_ref().map_or(&L2_GRID[..], std::slice::from_ref);
+/// Cross-validates the penalties of `grid`, strongest first, and stops after two in a row that are worse than the best.
+pub(crate) fn choose(design: &Design, targets: &Classes<'_>, assigned: &[usize], grid: &[f32]) -> Chosen {
+    let (labels, weights, classes) = (targets.labels, targets.weights, targets.count);
     let mut folds: Vec<Fold> = (0..=assigned.iter().copied().max().unwrap_or(0))
         .map(|fold| Fold::new(design, labels, weights, classes, split(assigned, fold)))
         .collect();
@@ -251,7 +245,12 @@ fn merit(logits: &[f32], labels: &[usize], weights: &[f32], classes: usize) -> (
 }
 
 /// Held-out probabilities; the temperature of each fold comes from the others.
-fn cross_calibrated(logits: &[f32], labels: &[usize], classes: usize, assigned: &[usize]) -> Vec<f32> {
+pub(crate) fn cross_calibrated(
+    logits: &[f32],
+    labels: &[usize],
+    classes: usize,
+    assigned: &[usize],
+) -> Vec<f32> {
     let mut probabilities = logits.to_vec();
     for fold in 0..=assigned.iter().copied().max().unwrap_or(0) {
         let (others, held) = split(assigned, fold);
@@ -268,7 +267,7 @@ fn cross_calibrated(logits: &[f32], labels: &[usize], classes: usize, assigned: 
     probabilities
 }
 
-fn report(held_out: Vec<f32>, labels: &[usize], names: &[String], l2: f32) -> HeadReport {
+pub(crate) fn report(held_out: Vec<f32>, labels: &[usize], names: &[String], l2: f32) -> HeadReport {
     let said: Vec<usize> = held_out.chunks_exact(names.len()).map(best).collect();
     let confidences: Vec<f32> =
         held_out.chunks_exact(names.len()).zip(&said).map(|(row, &said)| row[said]).collect();
@@ -297,7 +296,7 @@ pub(crate) fn best(values: &[f32]) -> usize {
     best
 }
 
-fn check_labels(rows: usize, labels: &[usize], names: &[String]) -> Result<(), Unfit> {
+pub(crate) fn check_labels(rows: usize, labels: &[usize], names: &[String]) -> Result<(), Unfit> {
     if rows != labels.len() {
         return Err(Unfit::Uneven { what: "feature rows and labels", left: rows, right: labels.len() });
     }
@@ -321,7 +320,7 @@ fn check_labels(rows: usize, labels: &[usize], names: &[String]) -> Result<(), U
 }
 
 /// One per row, averaging 1: all alike, or so that every class weighs the same in sum.
-fn class_weights(labels: &[usize], classes: usize, balance: bool) -> Vec<f32> {
+pub(crate) fn class_weights(labels: &[usize], classes: usize, balance: bool) -> Vec<f32> {
     if !balance {
         return vec![1.0; labels.len()];
     }

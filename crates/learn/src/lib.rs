@@ -9,11 +9,14 @@ mod design;
 mod fit;
 mod folds;
 mod head;
+mod linear;
 mod logistic;
 pub mod metrics;
 mod ngrams;
+mod points;
 mod random;
 pub mod routing;
+pub mod task;
 mod unfit;
 
 pub use calibrate::Isotonic;

@@ -11,6 +11,7 @@ use super::space::Space;
 use crate::descent::Patience;
 use crate::design::{Design, SparseVector};
 use crate::fit::{blank, fit, scores};
+use crate::linear::Linear;
 use crate::ngrams::Ngrams;
 use crate::random::Dice;
 use crate::unfit::Unfit;
@@ -156,13 +157,13 @@ impl Designs {
         targets: &[f32],
         outputs: usize,
         columns: [usize; LINES],
-    ) -> Vec<Line> {
+    ) -> Vec<Linear> {
         let rows: Vec<usize> = (0..views.len()).collect();
         (0..LINES)
             .map(|line| {
                 let parameters = self.fit(line, &rows, targets, outputs);
                 let (weights, bias) = self.lines[line].unpack(&parameters, outputs, columns[line]);
-                Line::new(&weights, bias)
+                Linear::new(&weights, bias)
             })
             .collect()
     }
@@ -175,40 +176,15 @@ impl Optics {
     }
 }
 
-/// One linear expert. Weights lie feature by feature, so that a sparse request touches few lines of memory.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Line {
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl Line {
-    fn new(rows: &[Vec<f32>], bias: Vec<f32>) -> Self {
-        let columns = rows.first().map_or(0, Vec::len);
-        let weights = (0..columns).flat_map(|column| rows.iter().map(move |row| row[column])).collect();
-        Self { weights, bias }
-    }
-
-    fn predict(&self, features: impl Iterator<Item = (usize, f32)>) -> Vec<f32> {
-        let mut out = self.bias.clone();
-        let width = out.len();
-        for (column, value) in features {
-            let Some(weights) = self.weights.get(column * width..(column + 1) * width) else { continue };
-            out.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
-        }
-        out
-    }
-}
-
 /// What each linear expert predicts for one request.
-pub(crate) fn consult(lines: &[Line], view: &View) -> Vec<Vec<f32>> {
-    let dense = |values: &[f32]| values.iter().copied().enumerate().collect::<Vec<_>>();
-    let inputs = [
-        dense(&view.form[..1]),
-        dense(&view.form[..PLAIN]),
-        dense(&view.waves),
-        view.words.iter().map(|&(column, value)| (column as usize, value)).collect(),
-        dense(&view.vector),
+pub(crate) fn consult(lines: &[Linear], view: &View) -> Vec<Vec<f32>> {
+    let none = SparseVector::new();
+    let inputs: [(&[f32], &SparseVector); LINES] = [
+        (&view.form[..1], &none),
+        (&view.form[..PLAIN], &none),
+        (&view.waves, &none),
+        (&[], &view.words),
+        (&view.vector, &none),
     ];
-    lines.iter().zip(inputs).map(|(line, input)| line.predict(input.into_iter())).collect()
+    lines.iter().zip(inputs).map(|(line, (dense, sparse))| line.apply(dense, sparse)).collect()
 }
