@@ -45,12 +45,18 @@ impl Called {
 
 fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     let Decided { mut ticket, key, plan, insight, wishes, .. } = decided;
-    let stored = remember(&ticket, key.as_ref(), &completion);
+    let remembered = remember(&ticket, key.as_ref(), &completion);
+    let stored = remembered.is_some();
+    let told_more = wishes.explain || plan.degraded.is_some();
     if wishes.explain {
         completion.extra.insert("pointsman".to_owned(), explain::json(&plan, &insight.signals));
     }
     admit_degraded(&mut completion.extra, plan.degraded.as_deref());
-    let mut response = json_response(&completion);
+    // What was remembered is written as JSON already.
+    let mut response = match remembered.filter(|_| !told_more) {
+        Some(written) => json_bytes(written),
+        None => json_response(&completion),
+    };
     ticket.record.status = 200;
     ticket.stage("relay");
     ticket.decorate(response.headers_mut());
@@ -234,9 +240,9 @@ impl Pump {
     }
 }
 
-/// Remembers a whole answer where the plan allows it; tells whether it did.
-fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> bool {
-    let (Some(key), Some(track)) = (key, ticket.record.track) else { return false };
+/// Remembers a whole answer where the plan allows it; what is remembered comes back as JSON.
+fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> Option<Bytes> {
+    let (Some(key), Some(track)) = (key, ticket.record.track) else { return None };
     let record = &ticket.record;
     let origin = Origin {
         track,
@@ -246,8 +252,9 @@ fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> bool
         reference_cost: record.reference_cost,
         decision: record.id.clone(),
     };
-    let entry = Entry::whole(completion.clone(), origin, now_ms());
-    entry.is_ok_and(|entry| ticket.house.answers.put(*key, entry))
+    let entry = Entry::whole(completion.clone(), origin, now_ms()).ok()?;
+    let written = entry.body().clone();
+    ticket.house.answers.put(*key, entry).then_some(written)
 }
 
 /// Marks an answer that is not what the policy would have wanted.
