@@ -143,6 +143,7 @@ impl Router {
         let opinion = self.neighbours.ask(&view.point, &self.priors);
         let lines = consult(&self.lines, &view);
         let (low, high) = self.ramp;
+        let familiarity = ((opinion.familiarity - low) / (high - low)).clamp(0.0, 1.0);
         let trust = self.abroad.towards(&self.home, familiarity);
         let experts = [&lines[0][..], &lines[1], &lines[2], &lines[3], &lines[4], &opinion.scores];
         let good = trust
