@@ -234,7 +234,7 @@ impl Decider {
             insight.signals.tokens_out = request.sampling.max_tokens.unwrap_or(ANSWER_TOKENS);
             return Ok(insight);
         }
-        let task = self.tasks.load().recognize(wishes.task.as_deref(), &insight.signals.contract);
+        let task = self.tasks.load().recognize(wishes.task.as_deref(), &insight.signals.contract)?;
         let index = self.index.load_full().filter(|_| wanted.has(Signal::Coverage));
         let for_signals = live.classifier.needs_vector(wanted);
         if task.is_none() && index.is_none() && !for_signals {

@@ -74,12 +74,19 @@ impl Tasks {
 
     /// The task that a request belongs to: the one that its header names, or the one whose labels its answer must
     /// come from.
-    pub(crate) fn recognize(&self, header: Option<&str>, contract: &Contract) -> Option<Arc<Task>> {
+    ///
+    /// # Errors
+    /// 404 for a header that names no trained task.
+    pub(crate) fn recognize(
+        &self,
+        header: Option<&str>,
+        contract: &Contract,
+    ) -> Result<Option<Arc<Task>>, Error> {
         if let Some(name) = header {
-            return self.0.get(name).cloned();
+            return self.get(name).map(Some).map_err(|error| error.with_param("x-pointsman-task"));
         }
-        let Contract::Labels(wanted) = contract else { return None };
-        self.0.values().find(|task| task.has_labels(wanted)).cloned()
+        let Contract::Labels(wanted) = contract else { return Ok(None) };
+        Ok(self.0.values().find(|task| task.has_labels(wanted)).cloned())
     }
 
     /// How often a task's answers are right, by cross-validation.

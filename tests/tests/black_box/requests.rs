@@ -117,6 +117,9 @@ fn wrong_headers_are_named() {
     let policy = Request::post(CHAT, &question("auto", json!({}))).header("x-pointsman-policy", "none");
     let answer = policy.send(shared().gateway.data).expect(404);
     assert!(answer.message().contains("plain"), "{}", answer.message());
+    let task = Request::post(CHAT, &question("auto", json!({}))).header("x-pointsman-task", "none");
+    let answer = task.send(shared().gateway.data).expect(404);
+    assert_eq!(answer.json()["error"]["param"], "x-pointsman-task");
 }
 
 #[test]
