@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn table(scores: Vec<f32>) -> Table {
-        Table { models: vec![String::from("one")], costs: scores.clone(), scores }
+        Table { models: vec![String::from("one")], scores }
     }
 
     fn ring(count: usize) -> Vec<Point> {

@@ -34,12 +34,11 @@ pub struct Trial {
     pub models: BTreeMap<String, Outcome>,
 }
 
-/// Scores and costs of all trials by all models, row-major; a missing score is not a number.
+/// Scores of all trials by all models, row-major; a missing score is not a number.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) models: Vec<String>,
     pub(crate) scores: Vec<f32>,
-    pub(crate) costs: Vec<f32>,
 }
 
 impl Table {
@@ -52,15 +51,13 @@ impl Table {
         if models.is_empty() {
             return Err(Unfit::TooFew { found: 0, needed: 1 });
         }
-        let missing = Outcome { score: f64::NAN, cost: f64::NAN };
-        let cells = || {
-            trials.iter().flat_map(|trial| {
-                models.iter().map(|model| trial.models.get(model).copied().unwrap_or(missing))
-            })
-        };
-        let scores = cells().map(|outcome| outcome.score as f32).collect();
-        let costs = cells().map(|outcome| outcome.cost as f32).collect();
-        Ok(Self { models, scores, costs })
+        let score =
+            |trial: &Trial, model: &String| trial.models.get(model).map_or(f64::NAN, |outcome| outcome.score);
+        let scores = trials
+            .iter()
+            .flat_map(|trial| models.iter().map(move |model| score(trial, model) as f32))
+            .collect();
+        Ok(Self { models, scores })
     }
 
     pub(crate) fn row(&self, row: usize) -> &[f32] {
@@ -70,13 +67,6 @@ impl Table {
     /// Each model's mean score over `rows`; 0.5 for one that has none.
     pub(crate) fn priors(&self, rows: &[usize]) -> Vec<f32> {
         means(rows, self.models.len(), &self.scores).into_iter().map(|mean| mean.unwrap_or(0.5)).collect()
-    }
-
-    /// Each model's mean cost over `rows`; the highest of all for one that has none.
-    pub(crate) fn mean_costs(&self, rows: &[usize]) -> Vec<f32> {
-        let means = means(rows, self.models.len(), &self.costs);
-        let highest = means.iter().flatten().copied().fold(0.0, f32::max);
-        means.into_iter().map(|mean| mean.unwrap_or(highest)).collect()
     }
 }
 
