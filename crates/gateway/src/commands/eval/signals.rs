@@ -101,6 +101,9 @@ fn yes_or_no(labelled: &[Labelled], judged: &[Signals]) -> BTreeMap<Signal, Clas
                 Some((*one.answers.get(&signal)?, probability(judged, signal) >= 0.5))
             })
             .collect();
+        if rows.is_empty() {
+            continue;
+        }
         let truth: Vec<usize> = rows.iter().map(|row| usize::from(row.0)).collect();
         let said: Vec<usize> = rows.iter().map(|row| usize::from(row.1)).collect();
         if let Some(yes) =
