@@ -13,15 +13,26 @@ const SWEEPS: usize = 300;
 /// Weights before anything is measured, and what they count for against what is.
 pub(crate) struct Habit {
     weights: [f64; EXPERTS],
-    /// In judged answers of the set at hand; infinite for "as much as all that is measured".
-    answers: f64,
+    pull: Pull,
 }
 
-/// About what RouteLLM's sets settle on; with 1,500 trials of two models it is still the better judge by 0.01 APGR.
-pub(crate) const AT_HOME: Habit = Habit { weights: [0.0, 0.05, 0.3, 0.2, 0.2, 0.6], answers: 10_000.0 };
-/// Length and plain form are what carries over from one set to another. However many answers there are, the regions left
-/// out are few, and the next foreign set is one more: habit counts as much as what was measured on them.
-pub(crate) const ABROAD: Habit = Habit { weights: [0.7, 0.3, 0.0, 0.0, 0.0, 0.2], answers: f64::INFINITY };
+/// How much a habit counts for.
+enum Pull {
+    /// As much as so many judged answers.
+    Answers(f64),
+    /// As much as all that is measured, however much it is.
+    Half,
+}
+
+/// For requests like those seen: about what RouteLLM's sets settle on. With 1,500 trials of two models the habit is a
+/// better judge than those trials, by 0.01 APGR.
+pub(crate) const AT_HOME: Habit =
+    Habit { weights: [0.0, 0.02, 0.3, 0.2, 0.2, 0.65], pull: Pull::Answers(10_000.0) };
+/// For requests as unlike those seen as these are unlike one another. However many answers there are, the regions left
+/// out are few, and the next foreign set is one more: habit keeps half of the say.
+pub(crate) const ABROAD: Habit = Habit { weights: [0.8, 0.2, 0.0, 0.0, 0.0, 0.4], pull: Pull::Half };
+/// For requests unlike anything: length and plain form are what carries over from one set to another.
+const ALIEN: [f32; EXPERTS] = [0.7, 0.3, 0.0, 0.0, 0.0, 0.1];
 
 /// Weights of the experts' deviations from the prior.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +66,10 @@ impl Equations {
     /// answer to so many more cases.
     fn solve(&self, habit: &Habit) -> [f32; EXPERTS] {
         let mut weights = habit.weights;
-        let share = (habit.answers / self.count.max(1.0)).min(1.0);
+        let share = match habit.pull {
+            Pull::Answers(answers) => answers / self.count.max(1.0),
+            Pull::Half => 1.0,
+        };
         for _ in 0..SWEEPS {
             for place in 0..EXPERTS {
                 let own = self.products[place][place];
@@ -109,6 +123,11 @@ impl Scales {
 }
 
 impl Trust {
+    /// Whom to trust on what is unlike anything seen; nothing is measured for it.
+    pub(crate) const fn alien() -> Self {
+        Self { difficulty: ALIEN, comparison: ALIEN }
+    }
+
     /// Weights on the way from `self` (0) to `other` (1).
     pub(crate) fn towards(&self, other: &Self, share: f32) -> Self {
         let between = |from: [f32; EXPERTS], to: [f32; EXPERTS]| {

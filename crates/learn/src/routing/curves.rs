@@ -54,7 +54,7 @@ impl PairCurve {
 /// Mean cost and mean score of a way of routing.
 pub type CostQuality = (f64, f64);
 
-/// Requests by models, row-major tables of equal shape, with a width: what estimates choose among.
+/// Recorded scores and costs, row-major tables of one shape: requests by models.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
     /// True scores.
@@ -65,45 +65,71 @@ pub struct Field<'a> {
     pub models: usize,
 }
 
-impl Field<'_> {
-    /// Each model's mean cost and score when it answers everything.
-    pub fn singles(&self, rows: &[usize]) -> Vec<CostQuality> {
-        (0..self.models).map(|model| self.mean(rows, |_| model)).collect()
-    }
+/// Which cell of the tables answers each request, for each price of quality.
+#[derive(Clone, Debug)]
+pub struct Choices(Vec<Vec<usize>>);
 
-    /// The points that `estimates` reach when every request goes to the model with the highest estimated score minus a
-    /// price times its expected cost, for prices from 0 to prohibitive. `expected` is a cost per cell like `estimates`.
-    pub fn routed(&self, rows: &[usize], estimates: &[f32], expected: &[f32]) -> Vec<CostQuality> {
+impl Choices {
+    /// Sends every request to the model with the highest estimated score minus a price times its expected cost, for prices
+    /// from 0 to prohibitive. Both tables are row-major with `models` columns.
+    pub fn by_price(estimates: &[f32], expected: &[f32], models: usize) -> Self {
         let costs = || expected.iter().copied().filter(|cost| *cost > 0.0);
         let dearest = f64::from(costs().fold(0.0, f32::max)).max(1e-12);
         let cheapest = f64::from(costs().fold(f32::INFINITY, f32::min)).clamp(1e-12, dearest);
         let (least, most) = (1e-4 / dearest, 4.0 / cheapest);
-        let mut points: Vec<CostQuality> = Vec::with_capacity(PRICES);
-        for step in 0..PRICES {
-            let along = (step as f64 - 1.0) / (PRICES - 2) as f64;
-            let price = if step == 0 { 0.0 } else { least * (most / least).powf(along) };
-            points.push(self.mean(rows, |row| {
-                let cells = row * self.models..(row + 1) * self.models;
-                let worth: Vec<f32> = estimates[cells.clone()]
-                    .iter()
-                    .zip(&expected[cells])
-                    .map(|(score, cost)| (f64::from(*score) - price * f64::from(*cost)) as f32)
-                    .collect();
-                crate::head::best(&worth)
-            }));
-        }
-        points
+        let choose = |price: f64| {
+            let rows = estimates.chunks_exact(models.max(1)).zip(expected.chunks_exact(models.max(1)));
+            rows.enumerate()
+                .map(|(row, (scores, costs))| row * models + worthiest(scores, costs, price))
+                .collect()
+        };
+        let price = |step: usize| match step.checked_sub(1) {
+            None => 0.0,
+            Some(along) => least * (most / least).powf(along as f64 / (PRICES - 2) as f64),
+        };
+        Self((0..PRICES).map(|step| choose(price(step))).collect())
     }
 
-    fn mean(&self, rows: &[usize], choose: impl Fn(usize) -> usize) -> CostQuality {
-        let (mut cost, mut score) = (0.0, 0.0);
-        for &row in rows {
-            let cell = row * self.models + choose(row);
-            cost += f64::from(self.costs[cell]);
-            score += f64::from(self.scores[cell]);
+    /// Every request to one and the same model, for each model.
+    pub fn singles(rows: usize, models: usize) -> Self {
+        Self((0..models).map(|model| (0..rows).map(|row| row * models + model).collect()).collect())
+    }
+}
+
+fn worthiest(scores: &[f32], costs: &[f32], price: f64) -> usize {
+    let worth: Vec<f64> =
+        scores.iter().zip(costs).map(|(score, cost)| f64::from(*score) - price * f64::from(*cost)).collect();
+    let mut best = 0;
+    for (model, value) in worth.iter().enumerate() {
+        // Of equals the cheaper.
+        if *value > worth[best] || (*value == worth[best] && costs[model] < costs[best]) {
+            best = model;
         }
+    }
+    best
+}
+
+impl Field<'_> {
+    /// Mean cost and score of each of the choices over `rows`.
+    pub fn points(&self, choices: &Choices, rows: &[usize]) -> Vec<CostQuality> {
         let count = rows.len().max(1) as f64;
-        (cost / count, score / count)
+        let mean = |cells: &Vec<usize>| {
+            let (mut cost, mut score) = (0.0, 0.0);
+            for &row in rows {
+                cost += f64::from(self.costs[cells[row]]);
+                score += f64::from(self.scores[cells[row]]);
+            }
+            (cost / count, score / count)
+        };
+        choices.0.iter().map(mean).collect()
+    }
+
+    /// The cost-quality area of `choices` over `rows`, between the cheapest and the dearest single model.
+    pub fn area(&self, choices: &Choices, singles: &Choices, rows: &[usize]) -> f64 {
+        let costs: Vec<f64> = self.points(singles, rows).into_iter().map(|point| point.0).collect();
+        let from = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let to = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        cost_quality_area(&self.points(choices, rows), from, to)
     }
 }
 
@@ -193,9 +219,9 @@ mod tests {
         let scores = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
         let costs = [1.0, 2.0, 1.0, 2.0, 1.0, 2.0];
         let field = Field { scores: &scores, costs: &costs, models: 2 };
-        let rows = [0, 1, 2];
-        let (singles, routed) = (field.singles(&rows), field.routed(&rows, &scores, &costs));
-        assert!(cost_quality_area(&routed, 1.0, 2.0) > cost_quality_area(&singles, 1.0, 2.0) + 0.1);
+        let singles = Choices::singles(3, 2);
+        let routed = field.area(&Choices::by_price(&scores, &costs, 2), &singles, &[0, 1, 2]);
+        assert!(routed > field.area(&singles, &singles, &[0, 1, 2]) + 0.1, "{routed}");
     }
 
     proptest! {

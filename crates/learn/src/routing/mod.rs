@@ -6,6 +6,7 @@
 mod blend;
 mod clusters;
 pub mod curves;
+mod evaluation;
 mod experts;
 mod neighbours;
 mod outcome;
@@ -13,5 +14,6 @@ mod router;
 mod shape;
 mod space;
 
+pub use evaluation::{Figures, Protocol, RoutingReport, Single, cross_validate, train_and_test};
 pub use outcome::{Outcome, Trial};
 pub use router::{Judgement, Router};

@@ -19,12 +19,13 @@ const TRIALS_MIN: usize = 50;
 const FOLDS: usize = 5;
 /// Probabilities stay away from certainty by this much.
 const DOUBT: f32 = 0.005;
-/// A request less familiar than this share of the trials is judged as if it came from elsewhere, one more familiar than the
-/// second share as one of their kind. Too strict costs little (MMLU 0.69 instead of 0.70 when all are judged as
-/// strangers), too lax much (GSM8K after MMLU 0.55 instead of 0.63).
-const ABROAD_SHARE: f32 = 0.05;
-const AT_HOME_SHARE: f32 = 0.2;
-/// The least difference in familiarity between the two.
+/// A request less familiar than the first share of the trials is judged as alien, at the second as one from abroad, above
+/// the third as one of their kind. Too strict costs little (MMLU 0.69 instead of 0.70 when all are judged as if from
+/// abroad), too lax much (GSM8K after MMLU 0.55 instead of 0.62).
+const ALIEN_SHARE: f32 = 0.02;
+const ABROAD_SHARE: f32 = 0.1;
+const AT_HOME_SHARE: f32 = 0.35;
+/// The least difference in familiarity between two of these.
 const RAMP_MIN: f32 = 0.02;
 
 /// Predicts how well each model would answer. Serialisable; call [`Router::complete`] after reading one back.
@@ -38,8 +39,31 @@ pub struct Router {
     neighbours: Neighbours,
     home: Trust,
     abroad: Trust,
-    /// Familiarity at which a request counts as wholly abroad, and as wholly at home.
-    ramp: (f32, f32),
+    ramp: Ramp,
+}
+
+/// Scales familiarity: where a request lies among the trials themselves, each seen from outside.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ramp {
+    alien: f32,
+    abroad: f32,
+    home: f32,
+}
+
+impl Ramp {
+    fn fit(ascending: &[f32]) -> Self {
+        let quantile =
+            |share: f32| ascending.get((share * ascending.len() as f32) as usize).copied().unwrap_or(0.0);
+        let alien = quantile(ALIEN_SHARE);
+        let abroad = quantile(ABROAD_SHARE).max(alien + RAMP_MIN);
+        Self { alien, abroad, home: quantile(AT_HOME_SHARE).max(abroad + RAMP_MIN) }
+    }
+
+    /// 0 for what is alien, 0.5 for what is abroad, 1 for what is at home, straight lines between.
+    fn place(&self, familiarity: f32) -> f32 {
+        let along = |from: f32, to: f32| ((familiarity - from) / (to - from)).clamp(0.0, 1.0);
+        f32::midpoint(along(self.alien, self.abroad), along(self.abroad, self.home))
+    }
 }
 
 /// What is expected of each model on one request.
@@ -49,7 +73,8 @@ pub struct Judgement {
     pub good: Vec<f32>,
     /// What it would be if nothing were known of the request.
     pub prior: Vec<f32>,
-    /// 1: like what was seen; 0: unlike it, so that only what carries over is used.
+    /// 1: like what was seen; 0.5: as unlike it as its parts are unlike one another; 0: unlike all of it, so that only
+    /// what usually carries over is used.
     pub familiarity: f32,
     /// How many requests just like this one the neighbours are worth.
     pub evidence: f32,
@@ -84,8 +109,6 @@ impl Router {
         if let Some(assigned) = groups(trials, seed) {
             hearing.hold(&assigned, &mut unlike);
         }
-        let far = quantile(&familiar, ABROAD_SHARE);
-        let near = quantile(&familiar, AT_HOME_SHARE).max(far + RAMP_MIN);
         let all: Vec<usize> = (0..trials.len()).collect();
         let outputs = table.models.len();
         Ok(Self {
@@ -97,7 +120,7 @@ impl Router {
             neighbours,
             home: like.trust(&AT_HOME),
             abroad: unlike.trust(&ABROAD),
-            ramp: (far, near),
+            ramp: Ramp::fit(&familiar),
         })
     }
 
@@ -122,12 +145,6 @@ impl Router {
             .collect()
     }
 
-    /// The familiarity, before it is scaled to 0..1, at which a request counts as wholly unlike, and as wholly like, what
-    /// was seen.
-    pub fn ramp(&self) -> (f32, f32) {
-        self.ramp
-    }
-
     /// What each expert alone says of a request, for explanations: the score of every model.
     pub fn experts(&self, prompt: &str, vector: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
         let view = self.optics.view(prompt, vector);
@@ -142,9 +159,12 @@ impl Router {
         let view = self.optics.view(prompt, vector);
         let opinion = self.neighbours.ask(&view.point, &self.priors);
         let lines = consult(&self.lines, &view);
-        let (low, high) = self.ramp;
-        let familiarity = ((opinion.familiarity - low) / (high - low)).clamp(0.0, 1.0);
-        let trust = self.abroad.towards(&self.home, familiarity);
+        let familiarity = self.ramp.place(opinion.familiarity);
+        let trust = if familiarity >= 0.5 {
+            self.abroad.towards(&self.home, 2.0 * familiarity - 1.0)
+        } else {
+            Trust::alien().towards(&self.abroad, 2.0 * familiarity)
+        };
         let experts = [&lines[0][..], &lines[1], &lines[2], &lines[3], &lines[4], &opinion.scores];
         let good = trust
             .blend(experts, &self.priors)
@@ -193,10 +213,6 @@ impl Hearing<'_> {
         familiar.sort_by(f32::total_cmp);
         familiar
     }
-}
-
-fn quantile(ascending: &[f32], share: f32) -> f32 {
-    ascending.get((share * ascending.len() as f32) as usize).copied().unwrap_or(0.0)
 }
 
 /// Folds that leave whole regions of meaning and form out.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Thresholds tried, each accepting one more such part of the examples.
 const STEPS: usize = 50;
+/// The first threshold accepts as many examples as hold this many errors at the level, if that is not over half of all.
+const FIRST_ERRORS: f64 = 10.0;
 /// Terms of the continued fraction; it converges in a few dozen.
 const TERMS_MAX: usize = 300;
 /// Halvings of the interval that holds the bound.
@@ -31,9 +33,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Finds the lowest threshold whose disagreement is certified: thresholds are tested from the strictest on, each by the
+    /// Finds the lowest threshold whose disagreement is certified: thresholds are tested from a strict one on, each by the
     /// Clopper-Pearson bound at `confidence`, and the first that fails ends the search. Testing in a fixed order keeps the
-    /// chance of any false promise below `1 - confidence` (Learn then Test, Angelopoulos et al. 2021).
+    /// chance of any false promise below `1 - confidence` (Learn then Test, Angelopoulos et al. 2021). The first accepts so
+    /// many examples that a few unlucky errors among them do not end the search at once.
     ///
     /// `scores` and `right` must come from a model that had not seen those examples.
     pub fn find(scores: &[f32], right: &[bool], level: f64, confidence: f64) -> Self {
@@ -42,6 +45,9 @@ impl Certificate {
         let examples = ranked.len();
         let mut certificate =
             Self { level, confidence, threshold: None, coverage: 0.0, disagreement: 0.0, examples };
+        // With fewer, no threshold could pass even if all were right.
+        let least = ((1.0 - confidence).ln() / (1.0 - level).ln()).ceil() as usize;
+        let first = ((FIRST_ERRORS / level) as usize).min(examples / 2).max(least);
         let (mut wrong, mut accepted) = (0_usize, 0_usize);
         for step in 1..=STEPS {
             let wanted = examples * step / STEPS;
@@ -52,8 +58,7 @@ impl Certificate {
                 wrong += usize::from(!ranked[accepted].1);
                 accepted += 1;
             }
-            // So few examples could not pass even if all were right: that is no failure.
-            if (1.0 - level).powf(accepted as f64) > 1.0 - confidence {
+            if accepted < first {
                 continue;
             }
             if error_bound(wrong, accepted, confidence) > level {
