@@ -103,6 +103,25 @@ pub(crate) enum TaskCommand {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalCommand {
+    /// Routing by recorded outcomes, on lines of `{"id", "prompt", "group", "models": {NAME: {"score", "cost"}}}` (gzip
+    /// where the name ends in .gz), beside prompt length alone, no routing, and foreknowledge.
+    Routing {
+        /// The outcomes to judge on.
+        #[arg(long)]
+        data: PathBuf,
+        /// Outcomes to learn from; without it, `data` is cross-validated.
+        #[arg(long, conflicts_with_all = ["folds", "groups_out"])]
+        train: Option<PathBuf>,
+        /// Folds of the cross-validation.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
+        folds: u8,
+        /// Leave whole groups out in each fold.
+        #[arg(long)]
+        groups_out: bool,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// The signals, on lines of `{"text"|"messages", "labels": {signal: value}}`.
     Signals {
         /// The labelled prompts.

@@ -1,6 +1,7 @@
 //! `pointsman eval`: quality on a file of examples.
 
 mod noise;
+mod routing;
 mod signals;
 
 use std::path::Path;
@@ -12,5 +13,15 @@ use crate::cli::EvalCommand;
 pub(crate) fn eval(config: &Path, command: EvalCommand) -> Result<(), Failure> {
     match command {
         EvalCommand::Signals { data, json } => signals::signals(config, &data, json),
+        EvalCommand::Routing { data, train, folds, groups_out, json } => {
+            let task = routing::Task {
+                data: &data,
+                train: train.as_deref(),
+                folds: usize::from(folds),
+                groups_out,
+                json,
+            };
+            routing::routing(config, &task)
+        }
     }
 }
