@@ -29,7 +29,26 @@ struct Line {
     prompt: String,
     #[serde(default)]
     group: String,
-    models: BTreeMap<String, Outcome>,
+    models: BTreeMap<String, Given>,
+}
+
+/// An outcome as it is written; what nobody judged is null.
+#[derive(Deserialize)]
+struct Given {
+    score: Option<f64>,
+    cost: Option<f64>,
+}
+
+impl From<Given> for Outcome {
+    fn from(given: Given) -> Self {
+        Self { score: given.score.unwrap_or(f64::NAN), cost: given.cost.unwrap_or(f64::NAN) }
+    }
+}
+
+/// Reads a line. Python writes `NaN`, which is no JSON, where a score is missing: it is taken for null.
+fn parse(line: &str) -> Result<Line, serde_json::Error> {
+    serde_json::from_str(line)
+        .or_else(|error| serde_json::from_str(&line.replace(": NaN", ": null")).map_err(|_| error))
 }
 
 /// Where the trials come from and how they are split.
@@ -72,13 +91,13 @@ fn read(path: &Path, encoder: &dyn Embed) -> Result<Vec<Trial>, Failure> {
         if line.trim().is_empty() {
             continue;
         }
-        match serde_json::from_str::<Line>(&line) {
+        match parse(&line) {
             Ok(line) => trials.push(Trial {
                 id: line.id.as_str().map_or_else(|| line.id.to_string(), str::to_owned),
                 group: line.group,
                 prompt: line.prompt,
                 vector: Vec::new(),
-                models: line.models,
+                models: line.models.into_iter().map(|(name, given)| (name, given.into())).collect(),
             }),
             Err(error) => mistakes.push(format!(
                 "{}:{}: a line must be {{\"id\", \"prompt\", \"group\", \"models\": {{NAME: {{\"score\", \"cost\"}}}}}}: {error}",
