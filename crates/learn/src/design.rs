@@ -10,8 +10,8 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use crate::unfit::Unfit;
 
-/// A column with a larger share of non-zeros goes to the dense part: a dense product does about four times the
-/// multiplications per second of a sparse one (AVX2 against scattered rows of a few dozen outputs).
+/// A column with a larger share of non-zeros goes to the dense part, where products need no
+/// look-ups. The share is a guess, not measured.
 const DENSE_SHARE: f64 = 0.25;
 
 /// The non-zero columns of a row with their values.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::design::SparseVector;
 
 /// Characters read of a long text: this many from its beginning and a third as many from its end, so that the time
-/// for one text is bounded (about 0.1 ms).
+/// for one text is bounded.
 const HEAD_CHARS_MAX: usize = 3000;
 const TAIL_CHARS_MAX: usize = 1000;
 /// FNV-1a, 64 bits.

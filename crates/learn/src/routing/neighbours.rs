@@ -1,8 +1,8 @@
 //! The expert that remembers: a request's score is that of the requests most similar to it in meaning and in form.
 //!
 //! Owns the similarity, the shrinking of neighbours towards the prior and the measure of how familiar a request is.
-//! Refuses to speak where it has seen nothing similar: it then repeats the prior. Refuses indexes: 14,000 points are read
-//! in about 0.1 ms.
+//! Refuses to speak where it has seen nothing similar: it then repeats the prior. Refuses indexes: it reads every
+//! point (8,052 of them and all else a judgement needs: 0.19 ms of CPU time).
 
 use serde::{Deserialize, Serialize};
 

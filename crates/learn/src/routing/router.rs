@@ -84,7 +84,8 @@ pub struct Judgement {
 
 impl Router {
     /// Learns from `trials`; vectors must be of one length. Folds and random features follow from `seed`.
-    /// About four seconds for 8,000 trials of two models on one core.
+    /// About twelve CPU seconds for 8,052 trials of two models. On requests unlike the trials it can do harm: held out of a
+    /// pool of many models it fell 0.125 (mbpp) and 0.266 (math-l5) below no routing at all.
     pub fn train(trials: &[Trial], seed: u64) -> Result<Self, Unfit> {
         if trials.len() < TRIALS_MIN {
             return Err(Unfit::TooFew { found: trials.len(), needed: TRIALS_MIN });
