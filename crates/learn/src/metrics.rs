@@ -183,6 +183,20 @@ pub fn bootstrap(count: usize, replicates: usize, seed: u64, figure: impl Fn(&[u
     Interval { value, low: at(0.025), high: at(0.975) }
 }
 
+/// The expected calibration error of probabilities against scores between 0 and 1: a score of 0.7 counts as 0.7 of a
+/// good answer. 15 bins of equal width.
+pub(crate) fn share_apart(pairs: impl Iterator<Item = (f32, f32)>) -> f64 {
+    const BINS: usize = 15;
+    let mut gaps = [0.0_f64; BINS];
+    let mut count = 0_usize;
+    for (estimate, score) in pairs {
+        let bin = (estimate.clamp(0.0, 1.0) * BINS as f32) as usize;
+        gaps[bin.min(BINS - 1)] += f64::from(estimate - score);
+        count += 1;
+    }
+    ratio(gaps.iter().map(|gap| gap.abs()).sum(), count as f64)
+}
+
 pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -50,9 +50,7 @@ pub(crate) struct View {
 pub(crate) struct Optics {
     means: Vec<f32>,
     spreads: Vec<f32>,
-    seed: u64,
-    /// `WAVES` rows of a frequency per feature and a phase; drawn from `seed`, so not stored.
-    #[serde(skip)]
+    /// `WAVES` rows of a frequency per feature and a phase.
     frequencies: Vec<f32>,
     ngrams: Ngrams,
     space: Space,
@@ -71,12 +69,7 @@ impl Optics {
         let spreads = (0..FEATURES).map(spread).collect();
         let ngrams = Ngrams::fit(prompts.iter().copied(), BUCKETS_LOG2);
         let space = Space::fit(vectors, seed);
-        Self { means, spreads, seed, frequencies: frequencies(seed), ngrams, space }
-    }
-
-    /// Draws again what a stored router does not carry.
-    pub(crate) fn complete(&mut self) {
-        self.frequencies = frequencies(self.seed);
+        Self { means, spreads, frequencies: frequencies(seed), ngrams, space }
     }
 
     pub(crate) fn view(&self, prompt: &str, vector: &[f32]) -> View {

@@ -1,9 +1,10 @@
 //! Outcome learning: which model would answer which request well, learned from recorded outcomes.
 //!
 //! Owns the router and the figures by which routers are compared. Refuses to be surer than its evidence: see
-//! [`Judgement::familiarity`].
+//! [`Judgement::evidence`].
 
 mod blend;
+mod card;
 mod clusters;
 pub mod curves;
 mod evaluation;
@@ -14,6 +15,7 @@ mod router;
 mod shape;
 mod space;
 
+pub use card::{Card, Standing};
 pub use evaluation::{Figures, Protocol, RoutingReport, Single, cross_validate, train_and_test};
 pub use outcome::{Outcome, Trial};
 pub use router::{Judgement, Router};

@@ -61,8 +61,8 @@ pub(crate) struct Neighbours {
 pub(crate) struct Opinion {
     /// One score per model.
     pub(crate) scores: Vec<f32>,
-    /// The sum of the neighbours' weights, in neighbours of similarity 1.
-    pub(crate) evidence: f32,
+    /// For each model the neighbours' share of its score, 0 to 1; the rest is the prior's.
+    pub(crate) evidence: Vec<f32>,
     /// The mean similarity of the ten nearest, with form counting double; below 0 for what is wholly foreign.
     pub(crate) familiarity: f32,
     /// The nearest rows with their similarities, nearest first.
@@ -122,10 +122,8 @@ impl Neighbours {
         }
         all.sort_unstable_by(nearer);
         let mut sums = vec![(0.0_f32, 0.0_f32); self.outputs];
-        let mut evidence = 0.0;
         for &(row, similarity) in &all {
             let weight = similarity.max(0.0).powi(SHARPNESS);
-            evidence += weight;
             let scores = &self.scores[row * self.outputs..(row + 1) * self.outputs];
             for (sum, score) in sums.iter_mut().zip(scores).filter(|(_, score)| score.is_finite()) {
                 sum.0 += weight * score;
@@ -136,6 +134,7 @@ impl Neighbours {
             (sum + PRIOR_WEIGHT * prior) / (weight + PRIOR_WEIGHT)
         };
         let scores = sums.iter().zip(priors).map(shrunk).collect();
+        let evidence = sums.iter().map(|(_, weight)| weight / (weight + PRIOR_WEIGHT)).collect();
         let near = &all[..all.len().min(FAMILIAR)];
         let familiar = |&(row, similarity): &(usize, f32)| {
             similarity - (FORM_WEIGHT_FAMILIAR - 1.0) * self.form_gap(point, row)

@@ -42,7 +42,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The models are all those named in any trial, by name.
+    /// The models are all those named in any trial, by name. Scores are held to 0 to 1.
     pub(crate) fn new(trials: &[Trial]) -> Result<Self, Unfit> {
         let mut models: Vec<String> =
             trials.iter().flat_map(|trial| trial.models.keys()).cloned().collect::<Vec<_>>();
@@ -51,13 +51,18 @@ impl Table {
         if models.is_empty() {
             return Err(Unfit::TooFew { found: 0, needed: 1 });
         }
-        let score =
-            |trial: &Trial, model: &String| trial.models.get(model).map_or(f64::NAN, |outcome| outcome.score);
+        let score = |trial: &Trial, model: &String| {
+            trial.models.get(model).map_or(f64::NAN, |outcome| outcome.score.clamp(0.0, 1.0))
+        };
         let scores = trials
             .iter()
             .flat_map(|trial| models.iter().map(move |model| score(trial, model) as f32))
             .collect();
         Ok(Self { models, scores })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.scores.len() / self.models.len()
     }
 
     pub(crate) fn row(&self, row: usize) -> &[f32] {
