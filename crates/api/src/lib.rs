@@ -26,7 +26,7 @@ pub use head::{Head, Prediction};
 pub use json::parse_object;
 pub use money::{Money, Prices};
 pub use passage::{Citation, Findings, Passage};
-pub use plan::{CacheUse, Candidate, Estimate, Grounding, Plan, PlannedTarget, Step, Track};
+pub use plan::{CacheUse, Candidate, Checks, Estimate, Grounding, Plan, PlannedTarget, Shadow, Step, Track};
 pub use reply::{
     Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, Reply, ReplyMessage, Usage, UsageBasis,
 };

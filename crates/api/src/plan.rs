@@ -46,6 +46,10 @@ pub struct Grounding {
 pub struct Estimate {
     /// Probability that the answer is good enough.
     pub quality: f32,
+    /// How much of `quality` rests on outcomes, feedback or a held-out test, from 0 to 1: 0 is the operator's prior
+    /// alone, 1 leaves nothing of it.
+    #[serde(default)]
+    pub evidence: f32,
     /// Expected cost.
     pub cost: Money,
     /// The most that it can cost: what is reserved.
@@ -63,6 +67,40 @@ pub struct PlannedTarget {
     pub model: String,
     /// What is expected of it.
     pub estimate: Estimate,
+}
+
+/// What an answer must pass before it is given, while another target of the plan waits. One that fails is thrown away
+/// and the next target is asked; the last target's answer is given as it is, but for a broken contract.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checks {
+    /// It has the form that the request demands: JSON that parses and has the schema's required keys, a label out of
+    /// the set.
+    pub contract: bool,
+    /// It was not cut off by the target's own output limit. (What the request's own limit cuts off is whole.)
+    pub whole: bool,
+    /// It is no loop of repeated words.
+    pub repetition: bool,
+    /// The least geometric mean of its tokens' probabilities, for targets that give log-probabilities; other targets'
+    /// answers pass.
+    pub confidence_min: Option<f32>,
+}
+
+impl Default for Checks {
+    /// The contract alone.
+    fn default() -> Self {
+        Self { contract: true, whole: false, repetition: false, confidence_min: None }
+    }
+}
+
+/// Another target that a share of requests also goes to, off the request's path: its answers are compared, never given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// The model's name in `models.toml`.
+    pub model: String,
+    /// The share of requests, over 0 and at most 1.
+    pub share: f32,
+    /// The most that all of them together may cost in one UTC day.
+    pub usd_per_day: Money,
 }
 
 /// A question of the policy and how it was answered.
@@ -102,6 +140,13 @@ pub struct Plan {
     pub targets: Vec<PlannedTarget>,
     /// How the answer is grounded, on the retrieval track.
     pub grounding: Option<Grounding>,
+    /// What an answer must pass while another target waits.
+    #[serde(default)]
+    pub checks: Checks,
+    /// Who else a share of such requests goes to; never for a private request, nor for one that names its model, nor
+    /// where the first target is that model.
+    #[serde(default)]
+    pub shadow: Option<Shadow>,
     /// What the caches may do.
     pub cache: CacheUse,
     /// The time that the whole answer may take.

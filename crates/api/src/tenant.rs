@@ -1,11 +1,12 @@
 //! Who is asking.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Money;
 
 /// The holder of a key, as the operator's file names it. Every record, budget and cache entry belongs to one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
     /// The operator's name for it: a metrics label, so never text from a request.
     pub name: Arc<str>,
@@ -15,11 +16,25 @@ pub struct Tenant {
     pub private: bool,
     /// The most that it may spend in one UTC day.
     pub daily_budget: Option<Money>,
+    /// The most that one request may be expected to take, where its policy allows more.
+    pub latency_budget: Option<Duration>,
+    /// The most that one request may be expected to cost, where its policy allows more.
+    pub cost_budget: Option<Money>,
+    /// The least quality of a target, where its policy asks for less.
+    pub quality_floor: Option<f32>,
 }
 
 impl Tenant {
     /// The tenant of a gateway without keys.
     pub fn open() -> Self {
-        Self { name: Arc::from("default"), policy: None, private: false, daily_budget: None }
+        Self {
+            name: Arc::from("default"),
+            policy: None,
+            private: false,
+            daily_budget: None,
+            latency_budget: None,
+            cost_budget: None,
+            quality_floor: None,
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) fn json(plan: &Plan, signals: &Signals) -> Value {
         "reason": plan.reason,
         "targets": targets,
         "grounding": plan.grounding,
+        "checks": plan.checks,
+        "shadow": plan.shadow,
         "cache": plan.cache,
         "deadline_ms": plan.deadline.as_secs_f64() * 1e3,
         "cost_ceiling_usd": plan.cost_ceiling.usd(),
@@ -44,6 +46,7 @@ pub(crate) fn json(plan: &Plan, signals: &Signals) -> Value {
 fn estimate(estimate: &api::Estimate) -> Value {
     json!({
         "quality": estimate.quality,
+        "evidence": estimate.evidence,
         "cost_usd": estimate.cost.usd(),
         "cost_max_usd": estimate.cost_max.usd(),
         "first_token_ms": estimate.first_token.as_secs_f64() * 1e3,

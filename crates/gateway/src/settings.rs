@@ -248,8 +248,19 @@ impl Reader<'_> {
         let policy = table.optional("policy").text().map(Arc::from);
         let private = table.optional("private").boolean().unwrap_or(false);
         let daily_budget = table.optional("daily_budget_usd").money_usd();
+        let latency_budget = table.optional("latency_budget_ms").duration_ms(1..=3_600_000);
+        let cost_budget = table.optional("cost_budget_usd").money_usd();
+        let quality_floor = table.optional("quality_floor").probability();
         table.finish();
-        let tenant = Tenant { name: Arc::from(name?), policy, private, daily_budget };
+        let tenant = Tenant {
+            name: Arc::from(name?),
+            policy,
+            private,
+            daily_budget,
+            latency_budget,
+            cost_budget,
+            quality_floor,
+        };
         Some(TenantSettings { tenant: Arc::new(tenant), key: key? })
     }
 

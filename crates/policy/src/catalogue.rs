@@ -180,6 +180,11 @@ impl Model {
         }
     }
 
+    /// Whether it exists without an entry in the file.
+    pub(crate) fn is_built_in(&self) -> bool {
+        matches!(self.kind, ModelKind::Task | ModelKind::Extractive)
+    }
+
     /// This model under the name of a trained task.
     pub(crate) fn as_task(&self, name: &str) -> Self {
         Self { name: Arc::from(format!("{TASK_PREFIX}{name}")), ..self.clone() }

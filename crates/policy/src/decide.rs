@@ -10,7 +10,7 @@ mod refuse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Candidate, Error, Estimate, Grounding, Money, Plan, PlannedTarget, Signals, Track};
+use api::{Candidate, Error, Estimate, Grounding, Money, Plan, PlannedTarget, Shadow, Signals, Track};
 
 use self::choose::{Budgets, Choice, Stage};
 use crate::catalogue::{ANY_TASK, Model, ModelKind};
@@ -18,7 +18,7 @@ use crate::estimate::{Obstacle, Request};
 use crate::expression::context;
 use crate::facts::{Conditions, Facts, View};
 use crate::flow::Walk;
-use crate::policy::{Otherwise, Policy, Yields};
+use crate::policy::{Otherwise, Policy, Shadowing, Yields};
 
 /// What the search for targets came to.
 struct Found<'a> {
@@ -127,12 +127,13 @@ impl Policy {
         .find_map(|(holds, reason)| holds.then_some(reason))
     }
 
-    /// The stricter of the policy's budgets and the caller's.
+    /// The strictest of the policy's limits, the tenant's and the request's.
     fn budgets(&self, facts: &Facts<'_>, conditions: &Conditions<'_>) -> Budgets {
+        let (rules, tenant) = (&self.rules, facts.tenant);
         Budgets {
-            quality_floor: self.rules.quality_floor,
-            cost: stricter(self.rules.cost_budget, facts.cost_budget),
-            latency: stricter(self.rules.latency_budget, facts.latency_budget),
+            quality_floor: rules.quality_floor.max(tenant.quality_floor.unwrap_or(0.0)),
+            cost: stricter(stricter(rules.cost_budget, tenant.cost_budget), facts.cost_budget),
+            latency: stricter(stricter(rules.latency_budget, tenant.latency_budget), facts.latency_budget),
             funds: conditions.funds_remaining,
             attempts_max: self.rules.attempts_max,
         }
@@ -211,14 +212,35 @@ impl Policy {
                 .and_then(|place| self.flow.questions.get(place))
                 .map_or_else(|| track.name().to_owned(), |question| question.id.clone()),
             cost_ceiling: cap.map_or(worst, |cap| cap.min(worst)),
+            shadow: self.shadow(request, &targets),
             targets,
             grounding,
+            checks: *self.checks.of(track),
             cache: self.rules.cache,
             deadline: self.rules.deadline,
             private: request.private.is_some(),
             degraded: refuse::degraded(walk.track, budgets, found),
             steps: walk.steps.clone(),
             candidates: candidates(budgets, found),
+        }
+    }
+}
+
+impl Policy {
+    /// Who else may see the request. Whoever names a model has chosen who sees it; and who cannot take the request would
+    /// only fail.
+    fn shadow(&self, request: &Request<'_>, targets: &[PlannedTarget]) -> Option<Shadow> {
+        let Shadowing { model, share, usd_per_day } = self.shadow.as_ref()?;
+        let is_first = targets.first().is_none_or(|first| *first.model == *model.name);
+        if request.private.is_some() || request.named || is_first || *share <= 0.0 {
+            return None;
+        }
+        // Its money is the operator's own, not the tenant's.
+        match request.obstacle(model, &request.estimate(model)) {
+            None | Some(Obstacle::Funds(_)) => {
+                Some(Shadow { model: model.name.to_string(), share: *share, usd_per_day: *usd_per_day })
+            }
+            Some(_) => None,
         }
     }
 }

@@ -79,19 +79,26 @@ impl Request<'_> {
         let cost = model.prices.cost(&Usage::exact(prompt, expected.saturating_mul(answers)));
         let cost_max = model.prices.cost(&Usage::exact(prompt, longest.saturating_mul(answers)));
         let (first_token, whole) = self.latency(model, prompt, expected);
-        Estimate { quality: self.quality(model), cost, cost_max: cost_max.max(cost), first_token, whole }
+        let (quality, evidence) = self.quality(model);
+        Estimate { quality, evidence, cost, cost_max: cost_max.max(cost), first_token, whole }
     }
 
-    /// The probability that the answer is good enough: by outcomes where there are any, else by the operator's prior.
-    /// A trained task is trusted only as far as the request is like its training data.
-    fn quality(&self, model: &Model) -> f32 {
-        let known = (self.conditions.quality)(&model.name).filter(|quality| quality.is_finite());
-        let prior = || model.quality.of(self.signals.kind, self.retrieval.is_some());
-        let quality = known.unwrap_or_else(prior).clamp(0.0, 1.0);
+    /// The probability that the answer is good enough, and how much of it rests on evidence: from the operator's prior
+    /// towards what was learned, as far as the evidence goes. A trained task is trusted only as far as the request is
+    /// like its training data.
+    fn quality(&self, model: &Model) -> (f32, f32) {
+        let prior = model.quality.of(self.signals.kind, self.retrieval.is_some());
+        let (quality, evidence) = match (self.conditions.quality)(&model.name) {
+            Some(learned) if learned.quality.is_finite() && learned.evidence.is_finite() => {
+                let evidence = learned.evidence.clamp(0.0, 1.0);
+                (shrunk(prior, learned.quality.clamp(0.0, 1.0), evidence), evidence)
+            }
+            _ => (prior, 0.0),
+        };
         match (&model.kind, self.matching_task(model)) {
-            (ModelKind::Task, Some(in_distribution)) => quality * in_distribution.clamp(0.0, 1.0),
-            (ModelKind::Task, None) if !self.named => 0.0,
-            _ => quality,
+            (ModelKind::Task, Some(in_distribution)) => (quality * in_distribution.clamp(0.0, 1.0), evidence),
+            (ModelKind::Task, None) if !self.named => (0.0, evidence),
+            _ => (quality, evidence),
         }
     }
 
@@ -178,6 +185,13 @@ impl Request<'_> {
             format!("the request is unlike its training data ({like:.2}, at least {least:.2} is needed)");
         (like < least).then_some(unlike)
     }
+}
+
+/// From `prior` to `learned`, as far as `evidence` goes. In `f64`, so that both ends are met.
+#[expect(clippy::cast_possible_truncation, reason = "a probability needs no more digits than f32 has")]
+fn shrunk(prior: f32, learned: f32, evidence: f32) -> f32 {
+    let (prior, learned) = (f64::from(prior), f64::from(learned));
+    (prior + f64::from(evidence) * (learned - prior)) as f32
 }
 
 /// `unit` so many times, at most 30 years.

@@ -89,8 +89,13 @@ fn write_targets(out: &mut String, plan: &Plan) -> fmt::Result {
 }
 
 fn estimate(estimate: &Estimate) -> String {
+    // Whoever has only the operator's guess has no evidence to tell of.
+    let evidence = match estimate.evidence > 0.0 {
+        true => format!(" (evidence {:.2})", estimate.evidence),
+        false => String::new(),
+    };
     format!(
-        "quality {:.2}, cost {} USD (at most {}), first token {}, whole {}",
+        "quality {:.2}{evidence}, cost {} USD (at most {}), first token {}, whole {}",
         estimate.quality,
         estimate.cost,
         estimate.cost_max,

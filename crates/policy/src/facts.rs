@@ -57,15 +57,24 @@ pub struct Latency {
     pub per_token: Duration,
 }
 
+/// What outcomes, feedback or a held-out test say of a target's answer to this request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Learned {
+    /// Probability that the answer is good enough.
+    pub quality: f32,
+    /// How much that counts against the operator's prior, from 0 (not at all) to 1 (the prior is forgotten).
+    pub evidence: f32,
+}
+
 /// The moment in which a request is decided. Models are asked for by their names, trained tasks as `task/NAME`.
 pub struct Conditions<'a> {
     /// Whether a model can be called now; otherwise what to set or to wait for, in a few words.
     pub available: &'a dyn Fn(&str) -> Result<(), String>,
     /// How fast a model has been; `None` before there is enough to tell.
     pub observed: &'a dyn Fn(&str) -> Option<Latency>,
-    /// The probability, by outcomes, that a model's answer to this request is good enough; `None` leaves it to the
-    /// operator's prior. For a trained task: what its certificate says.
-    pub quality: &'a dyn Fn(&str) -> Option<f32>,
+    /// What has been learned of a model's answers to requests like this; `None` leaves it to the operator's prior. For
+    /// a trained task: what its certificate says.
+    pub quality: &'a dyn Fn(&str) -> Option<Learned>,
     /// There is an index to retrieve from.
     pub index_ready: bool,
     /// What the tenant may still spend.

@@ -18,6 +18,6 @@ pub use catalogue::{
     TASK_PREFIX,
 };
 pub use explain::{Change, explain};
-pub use facts::{Conditions, Facts, Latency};
+pub use facts::{Conditions, Facts, Latency, Learned};
 pub use policies::{AUTO, Policies, Route};
 pub use policy::{Policy, Yields};

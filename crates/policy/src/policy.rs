@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{CacheUse, Money, Signal, SignalSet, Track};
+use api::{CacheUse, Checks, Money, Signal, SignalSet, Track};
 
 use crate::catalogue::{Model, ModelKind};
 use crate::facts::Name;
@@ -62,6 +62,15 @@ pub(crate) struct Privacy {
     pub(crate) named_models: bool,
 }
 
+/// Who else a share of the requests goes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shadowing {
+    pub(crate) model: Arc<Model>,
+    /// From 0, which switches it off, to 1.
+    pub(crate) share: f32,
+    pub(crate) usd_per_day: Money,
+}
+
 /// The numbers and switches of a policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -86,6 +95,8 @@ pub struct Policy {
     pub(crate) targets: PerTrack<Vec<Arc<Model>>>,
     pub(crate) escalate: PerTrack<Vec<Track>>,
     pub(crate) when_unavailable: PerTrack<Otherwise>,
+    pub(crate) checks: PerTrack<Checks>,
+    pub(crate) shadow: Option<Shadowing>,
     pub(crate) reference: Option<Arc<Model>>,
 }
 

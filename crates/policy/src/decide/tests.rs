@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{Contract, Fault, Kind, Money, Plan, Signals, TaskMatch, Tenant, Track};
 use proptest::prelude::*;
 
-use crate::{Catalogue, Conditions, Facts, Latency, Policies, explain};
+use crate::{Catalogue, Conditions, Facts, Latency, Learned, Policies, explain};
 
 const MODELS: &str = include_str!("../../../../config/models.toml");
 const POLICY: &str = include_str!("../../../../config/policy.toml");
@@ -287,9 +287,9 @@ fn outcomes_and_observations_take_the_priors_place() {
         (name == "cheap").then(|| Latency { first_token: ms(900), per_token: ms(50) })
     };
     assert_eq!(decide(&Conditions { observed: &slow, ..conditions() }).model, "good");
-    let bad = |name: &str| (name == "cheap").then_some(0.1);
+    let bad = |name: &str| (name == "cheap").then_some(Learned { quality: 0.1, evidence: 1.0 });
     assert_eq!(decide(&Conditions { quality: &bad, ..conditions() }).model, "good");
-    let wild = |_: &str| Some(f32::NAN);
+    let wild = |_: &str| Some(Learned { quality: f32::NAN, evidence: 1.0 });
     assert_eq!(decide(&Conditions { quality: &wild, ..conditions() }).estimate.quality, 0.6);
     assert_eq!(decide(&conditions()).estimate.whole, Duration::from_millis(1100));
 }

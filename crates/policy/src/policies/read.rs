@@ -130,9 +130,12 @@ fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) 
                 .0
                 .map(|given: Option<_>| given.unwrap_or(Otherwise::Refuse)),
         ),
+        checks: pick.tracks(|written| &written.checks),
+        shadow: pick.cloned(|written| written.shadow.as_ref()),
         reference: pick.cloned(|written| written.reference.as_ref()),
     };
     check_tracks(policy, &whole);
+    policy.check_second_opinions(&whole);
     whole
 }
 

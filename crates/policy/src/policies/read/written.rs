@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Money, Track};
+use api::{Checks, Money, Track};
 
 use super::{TRACKS, questions};
 use crate::catalogue::{ANY_TASK, Catalogue, EXTRACTIVE, Model, ModelKind, TASK_PREFIX};
 use crate::file::{Field, Item, Table, allowed};
 use crate::flow::{Flow, Turn};
-use crate::policy::{Otherwise, PerTrack, Yields};
+use crate::policy::{Otherwise, PerTrack, Policy, Shadowing, Yields};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -34,6 +34,11 @@ pub(super) struct Written<'d> {
     pub(super) passage_tokens: Option<u64>,
     pub(super) search: Option<Duration>,
     pub(super) task_in_distribution_min: Option<f32>,
+    pub(super) checks: PerTrack<Option<Checks>>,
+    /// Where the least confidence of each track stands.
+    confidence: PerTrack<Option<Field<'d>>>,
+    pub(super) shadow: Option<Shadowing>,
+    shadow_field: Field<'d>,
     pub(super) reference: Option<Arc<Model>>,
     pub(super) targets: PerTrack<Option<Vec<Arc<Model>>>>,
     pub(super) escalate: PerTrack<Option<Vec<Track>>>,
@@ -50,6 +55,8 @@ impl<'d> Written<'d> {
         let (cache_read, cache_write) = (cached("read"), cached("write"));
         let retrieval = table.optional("retrieval").table();
         let of = |key: &str| retrieval.as_ref().map(|table| table.optional(key));
+        let (checks, confidence) = checks(table);
+        let shadow_field = table.optional("shadow");
         let written = Self {
             name,
             field,
@@ -75,6 +82,10 @@ impl<'d> Written<'d> {
             passage_tokens: of("passage_tokens").and_then(|field| field.integer(1..=10_000)),
             search: of("search_ms").and_then(|field| field.duration_ms(0..=60_000)),
             task_in_distribution_min: table.optional("task_in_distribution_min").probability(),
+            checks,
+            confidence,
+            shadow: shadow(&shadow_field, catalogue),
+            shadow_field,
             reference: reference(&table.optional("reference_model"), catalogue),
             targets: targets(table, catalogue),
             escalate: escalate(table),
@@ -100,6 +111,24 @@ impl<'d> Written<'d> {
                 field.wrong(format!("there is no [policy.{wanted}]{}", allowed(wanted, names)));
                 None
             }
+        }
+    }
+
+    /// Notes checks that no target can pass or fail, and a shadow that no request casts.
+    pub(super) fn check_second_opinions(&self, whole: &Policy) {
+        for track in Track::ALL {
+            let sure = whole.checks.of(*track).confidence_min.is_some();
+            if sure && !whole.targets.of(*track).iter().any(|model| model.supports.logprobs) {
+                let message = format!(
+                    "confidence is read from log-probabilities, and no model in `targets.{track}` gives them: name one \
+                     whose `supports` has logprobs, or leave `confidence_min` out of `check.{track}`"
+                );
+                self.confidence.of(*track).as_ref().unwrap_or(&self.field).wrong(message);
+            }
+        }
+        if self.shadow.is_some() && whole.rules.privacy.always {
+            self.shadow_field
+                .wrong("every request under this policy is private, and a private request has no shadow");
         }
     }
 
@@ -144,6 +173,47 @@ fn reference(field: &Field<'_>, catalogue: &Catalogue) -> Option<Arc<Model>> {
         field.wrong(format!("there is no model `{wanted}`{}", allowed(wanted, catalogue.names())));
     }
     found.cloned()
+}
+
+/// `check.local = { ... }` and the other two, with the places of their least confidences.
+fn checks<'d>(table: &Table<'d>) -> (PerTrack<Option<Checks>>, PerTrack<Option<Field<'d>>>) {
+    let found = per_track(table, "check", |field, _| {
+        let table = field.table()?;
+        let switch = |key: &str, default: bool| table.optional(key).boolean().unwrap_or(default);
+        let confidence = table.optional("confidence_min");
+        let (standard, confidence_min) = (Checks::default(), confidence.probability());
+        let checks = Checks {
+            contract: switch("contract", standard.contract),
+            whole: switch("whole", standard.whole),
+            repetition: switch("repetition", standard.repetition),
+            confidence_min,
+        };
+        table.finish();
+        Some((checks, confidence))
+    });
+    let checks = PerTrack(found.0.each_ref().map(|one| one.as_ref().map(|(checks, _)| *checks)));
+    (checks, PerTrack(found.0.map(|one| one.map(|(_, confidence)| confidence))))
+}
+
+/// `shadow = { model, share, usd_per_day }`; every key must be there: what goes out unseen has a limit.
+fn shadow(field: &Field<'_>, catalogue: &Catalogue) -> Option<Shadowing> {
+    let table = field.table()?;
+    let name = table.required("model");
+    let model = name.text().and_then(|wanted| {
+        let known = catalogue.get(wanted).filter(|model| !model.is_built_in());
+        if known.is_none() {
+            let message = match wanted == ANY_TASK || catalogue.get(wanted).is_some() {
+                true => format!("`{wanted}` is built in: a shadow is a model of models.toml"),
+                false => format!("there is no model `{wanted}`{}", allowed(wanted, catalogue.names())),
+            };
+            name.wrong(message);
+        }
+        known.cloned()
+    });
+    let (share, usd_per_day) =
+        (table.required("share").probability(), table.required("usd_per_day").money_usd());
+    table.finish();
+    Some(Shadowing { model: model?, share: share?, usd_per_day: usd_per_day? })
 }
 
 /// `targets.local = [...]` and the other two.
@@ -227,10 +297,10 @@ fn when_unavailable(table: &Table<'_>) -> PerTrack<Option<Option<Otherwise>>> {
 }
 
 /// One value for each track out of the table `key`.
-fn per_track<T>(
-    table: &Table<'_>,
+fn per_track<'d, T>(
+    table: &Table<'d>,
     key: &str,
-    read: impl Fn(&Field<'_>, Track) -> Option<T>,
+    read: impl Fn(&Field<'d>, Track) -> Option<T>,
 ) -> PerTrack<Option<T>> {
     let inner = table.optional(key).table();
     let one = |track: Track| {
