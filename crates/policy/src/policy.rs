@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{CacheUse, Checks, Money, Signal, SignalSet, Track};
+use api::{CacheUse, Checks, Money, Signal, SignalSet, Signals, Track};
 
 use crate::catalogue::{Model, ModelKind};
-use crate::facts::Name;
+use crate::expression::context;
+use crate::facts::{Facts, Name, View};
 use crate::flow::Flow;
 
 /// What gives way when no target is over the quality floor and inside both budgets.
@@ -133,6 +134,19 @@ impl Policy {
             reads = reads.with(Signal::Task).with(Signal::TaskInDistribution);
         }
         reads
+    }
+
+    /// The signals that the questions come to when they are answered by `signals`: what is not among them need not be
+    /// measured any better.
+    pub fn asks(&self, facts: &Facts<'_>, signals: &Signals, index_ready: bool) -> SignalSet {
+        let view = View { facts, signals, index_ready };
+        let names = self.flow.asks(&context(&view)).into_iter();
+        names
+            .filter_map(|name| match name {
+                Name::Signal(signal) => Some(signal),
+                Name::Fact(_) => None,
+            })
+            .collect()
     }
 
     /// The signals that a request needs which names its model: only those of the privacy rule and of the estimates.

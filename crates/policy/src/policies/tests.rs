@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Fault, Signal, Tenant, Track};
+use api::{Checks, Fault, Signal, Tenant, Track};
 
 use super::*;
 
@@ -22,6 +22,8 @@ fn parse(text: &str) -> Result<Policies, Mistakes> {
 
 const HEAD: &str =
     "default = \"auto\"\n[policy.auto]\ntargets.local = [\"small\"]\ntargets.external = [\"big\"]\n";
+
+const SHADOW: &str = r#"{ model = "gpt", share = 0.01, usd_per_day = 1.0 }"#;
 
 /// A file with these questions: `id: when ? yes : no`.
 fn questions(lines: &[&str]) -> String {
@@ -177,6 +179,66 @@ fn wrong_policies_are_told_with_line_and_key() {
             "policy.auto.cache.raed: this key is unknown; did you mean `read`?",
         ),
         (
+            format!("{straight}check.local = {{ contact = true }}"),
+            "policy.toml:6: policy.auto.check.local.contact: this key is unknown; did you mean `contract`?",
+        ),
+        (
+            format!("{straight}check.remote = {{ whole = true }}"),
+            "policy.auto.check.remote: this key is unknown",
+        ),
+        (format!("{straight}check.local = true"), "policy.auto.check.local: this must be a table"),
+        (
+            format!("{straight}check.local = {{ whole = 1 }}"),
+            "policy.auto.check.local.whole: this must be true or false, not a whole number",
+        ),
+        (
+            format!("{straight}check.local = {{ confidence_min = 1.5 }}"),
+            "policy.auto.check.local.confidence_min: this number is out of range",
+        ),
+        (format!("{straight}check.local = {{ confidence_min = 0.5 }}"), ""),
+        (
+            format!("{straight}check.external = {{ confidence_min = 0.5 }}"),
+            "policy.toml:6: policy.auto.check.external.confidence_min: confidence is read from log-probabilities, and \
+             no model in `targets.external` gives them",
+        ),
+        (
+            format!(
+                "{straight}check.local = {{ confidence_min = 0.5 }}\n[policy.b]\nlike = \"auto\"\n\
+                 targets.local = [\"task\"]"
+            ),
+            "policy.toml:7: policy.b: confidence is read from log-probabilities, and no model in `targets.local`",
+        ),
+        (format!("{straight}shadow = {SHADOW}"), ""),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace("gpt", "gtp")),
+            "policy.toml:6: policy.auto.shadow.model: there is no model `gtp`; did you mean `gpt`?; allowed: big, small, gpt",
+        ),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace("gpt", "extractive")),
+            "policy.auto.shadow.model: `extractive` is built in: a shadow is a model of models.toml",
+        ),
+        (format!("{straight}shadow = {}", SHADOW.replace("gpt", "task")), "shadow.model: `task` is built in"),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace("gpt", "task/x")),
+            "shadow.model: `task/x` is built in",
+        ),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace("0.01", "1.01")),
+            "policy.auto.shadow.share: this number is out of range; allowed: a number from 0 to 1",
+        ),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace(", usd_per_day = 1.0", "")),
+            "policy.auto.shadow.usd_per_day: this key is missing",
+        ),
+        (
+            format!("{straight}shadow = {}", SHADOW.replace("share", "shre")),
+            "policy.auto.shadow.shre: this key is unknown; did you mean `share`?",
+        ),
+        (
+            format!("{straight}private = true\nshadow = {SHADOW}"),
+            "policy.toml:7: policy.auto.shadow: every request under this policy is private",
+        ),
+        (
             format!("{straight}[policy.b]\nlike = \"aut\""),
             "policy.b.like: there is no [policy.aut]; did you mean `auto`?",
         ),
@@ -220,8 +282,10 @@ fn wrong_policies_are_told_with_line_and_key() {
 #[test]
 fn a_policy_takes_over_what_it_does_not_say() {
     let text = questions(&["a: noise > 0.1 ? local : external"])
+        + "[policy.auto.check]\nlocal = { whole = true }\n[policy.auto.shadow]\nmodel = \"gpt\"\nshare = 0.01\nusd_per_day = 1\n"
         + "[privacy]\nprivate_data = 0.8\n[policy.b]\nlike = \"auto\"\nquality_floor = 0.9\nprivate_data = 0.95\n\
-           targets.local = [\"task\"]\n[policy.c]\nlike = \"auto\"\nprivate_data = 0.3\n";
+           targets.local = [\"task\"]\n[policy.c]\nlike = \"auto\"\nprivate_data = 0.3\n\
+           check.local = {}\nshadow = { model = \"big\", share = 0, usd_per_day = 0 }\n";
     let policies = parse(&text).unwrap();
     let (auto, b, c) =
         (policies.get("auto").unwrap(), policies.get("b").unwrap(), policies.get("c").unwrap());
@@ -229,6 +293,15 @@ fn a_policy_takes_over_what_it_does_not_say() {
     assert_eq!((auto.rules.quality_floor, b.rules.quality_floor), (0.5, 0.9));
     assert_eq!(&*b.targets(Track::Local)[0].name, "task");
     assert_eq!(&*b.targets(Track::External)[0].name, "big");
+    let checks = Checks { whole: true, ..Checks::default() };
+    assert_eq!((auto.checks.of(Track::Local), b.checks.of(Track::Local)), (&checks, &checks));
+    assert_eq!(
+        (auto.checks.of(Track::External), c.checks.of(Track::Local)),
+        (&Checks::default(), &Checks::default())
+    );
+    let shares =
+        [auto, b, c].map(|policy| policy.shadow.as_ref().map(|shadow| (&*shadow.model.name, shadow.share)));
+    assert_eq!(shares, [Some(("big", 0.01)), Some(("big", 0.01)), Some(("big", 0.0))]);
     // A policy may be stricter than the file, never laxer.
     assert_eq!((b.rules.privacy.private_data, c.rules.privacy.private_data), (Some(0.8), Some(0.3)));
     assert!(b.reads().has(Signal::TaskInDistribution) && !auto.reads().has(Signal::TaskInDistribution));
