@@ -17,7 +17,7 @@ use crate::catalogue::{ANY_TASK, Model, ModelKind};
 use crate::estimate::{Obstacle, Request};
 use crate::expression::context;
 use crate::facts::{Conditions, Facts, View};
-use crate::flow::Walk;
+use crate::flow::{End, Walk};
 use crate::policy::{Otherwise, Policy, Shadowing, Yields};
 
 /// What the search for targets came to.
@@ -83,7 +83,8 @@ impl Policy {
         else {
             return Err(refuse::refusal(&considered, &budgets));
         };
-        let walk = Walk { track, authoritative: false, reason: None, steps: Vec::new() };
+        let end = End { track, targets: None };
+        let walk = Walk { end, authoritative: false, reason: None, steps: Vec::new() };
         let found = Found { track, considered: &considered, choice: &choice, lost: &[] };
         let mut plan = self.assemble(&walk, &request, &budgets, &found);
         plan.policy = "direct".to_owned();
@@ -144,12 +145,12 @@ impl Policy {
         let budgets = self.budgets(request.facts, request.conditions);
         let mut tried: Vec<Track> = Vec::new();
         let mut lost: Vec<Considered> = Vec::new();
-        let mut track = walk.track;
+        let mut track = walk.end.track;
         loop {
             tried.push(track);
             let grounded = (track == Track::Retrieval).then_some(self.rules.retrieval);
             let request = Request { retrieval: grounded, ..*request };
-            let considered = self.consider_track(&request, track);
+            let considered = self.consider_track(&request, track, walk);
             if considered.iter().any(|considered| considered.obstacle.is_none()) {
                 let yields = self.yields(tried.len() > 1);
                 let Some(choice) = choose::choose(&considered, &budgets, Stage::all(yields)) else {
@@ -175,12 +176,14 @@ impl Policy {
         }
     }
 
-    /// The targets of a track and of those that it goes on to, each once.
-    fn consider_track(&self, request: &Request<'_>, track: Track) -> Vec<Considered> {
+    /// The targets of a track and of those that it goes on to, each once. The flow may name others for its own end.
+    fn consider_track(&self, request: &Request<'_>, track: Track, walk: &Walk) -> Vec<Considered> {
         let mut considered: Vec<Considered> = Vec::new();
-        let tracks = std::iter::once(track).chain(self.escalate.of(track).iter().copied());
-        for (rank, track) in tracks.enumerate() {
-            for model in self.targets.of(track) {
+        let named = walk.end.targets.as_deref().filter(|_| track == walk.end.track);
+        let own = named.unwrap_or(self.targets.of(track));
+        let next = self.escalate.of(track).iter().map(|track| self.targets.of(*track).as_slice());
+        for (rank, models) in std::iter::once(own).chain(next).enumerate() {
+            for model in models {
                 let model = own_task(model, request.signals);
                 if considered.iter().all(|known| known.model.name != model.name) {
                     considered.push(consider(request, model, rank));
@@ -219,7 +222,7 @@ impl Policy {
             cache: self.rules.cache,
             deadline: self.rules.deadline,
             private: request.private.is_some(),
-            degraded: refuse::degraded(walk.track, budgets, found),
+            degraded: refuse::degraded(walk.end.track, budgets, found),
             steps: walk.steps.clone(),
             candidates: candidates(budgets, found),
         }

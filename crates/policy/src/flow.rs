@@ -2,19 +2,35 @@
 //!
 //! Owns the order. Refuses ways back and questions that nothing leads to: both are found when the file is read.
 
+use std::sync::Arc;
+
 use api::{Step, Track};
 use cel::Context;
 
+use crate::catalogue::Model;
 use crate::expression::{Expression, Threshold};
 use crate::facts::{Name, View};
 
 /// Where an answer leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Turn {
     /// To the end.
-    Track(Track),
+    End(End),
     /// To a later question, by its place.
     Question(usize),
+}
+
+/// A track, and its targets where they are not those of the policy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) track: Track,
+    pub(crate) targets: Option<Arc<[Arc<Model>]>>,
+}
+
+impl From<Track> for Turn {
+    fn from(track: Track) -> Self {
+        Self::End(End { track, targets: None })
+    }
 }
 
 /// A question of the operator's.
@@ -39,7 +55,7 @@ pub(crate) struct Flow {
 /// Where a request ended up, and how.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    pub(crate) track: Track,
+    pub(crate) end: End,
     pub(crate) authoritative: bool,
     /// The id of the question that decided.
     pub(crate) reason: Option<usize>,
@@ -50,6 +66,15 @@ impl Flow {
     /// Every name that a question reads.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Name> {
         self.questions.iter().flat_map(|question| question.when.reads().iter().copied())
+    }
+
+    /// Every way to end.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = &End> {
+        let answers = self.questions.iter().flat_map(|question| [&question.yes, &question.no]);
+        std::iter::once(&self.start).chain(answers).filter_map(|turn| match turn {
+            Turn::End(end) => Some(end),
+            Turn::Question(_) => None,
+        })
     }
 
     /// Every number that a question compares a signal with.
@@ -71,17 +96,18 @@ impl Flow {
 
     /// Asks the questions. Every turn leads onwards, so there are at most as many steps as questions.
     pub(crate) fn walk(&self, view: &View<'_>, context: &Context<'_, '_>) -> Walk {
-        let mut turn = self.start;
-        let mut walk = Walk { track: Track::External, authoritative: false, reason: None, steps: Vec::new() };
+        let mut turn = &self.start;
+        let nowhere = End { track: Track::External, targets: None };
+        let mut walk = Walk { end: nowhere, authoritative: false, reason: None, steps: Vec::new() };
         while let Turn::Question(place) = turn {
-            let Some(question) = self.questions.get(place) else { break };
+            let Some(question) = self.questions.get(*place) else { break };
             let yes = question.ask(view, context, &mut walk.steps);
-            walk.reason = Some(place);
+            walk.reason = Some(*place);
             walk.authoritative = yes && question.authoritative;
-            turn = if yes { question.yes } else { question.no };
+            turn = if yes { &question.yes } else { &question.no };
         }
-        if let Turn::Track(track) = turn {
-            walk.track = track;
+        if let Turn::End(end) = turn {
+            walk.end = end.clone();
         }
         walk
     }

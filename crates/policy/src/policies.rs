@@ -20,8 +20,16 @@ pub const AUTO: &str = "auto";
 #[derive(Debug)]
 pub struct Policies {
     all: Vec<Arc<Policy>>,
+    guarded: Vec<Guarded>,
     default: Arc<Policy>,
     catalogue: Catalogue,
+}
+
+/// A policy that a request chose, under the privacy of the one that its tenant stands under.
+#[derive(Debug)]
+struct Guarded {
+    standing: Arc<str>,
+    policy: Arc<Policy>,
 }
 
 /// What a request's `model` stands for. Whatever it is, a policy governs it: naming a model leaves out the questions,
@@ -115,7 +123,8 @@ impl Policies {
     }
 
     /// What `requested` stands for: `auto`, a policy, a model, an alias or `task/NAME`. `header` is the request's
-    /// `x-pointsman-policy`.
+    /// `x-pointsman-policy`. A request may choose its policy, but not loosen its privacy by that: the rule of the policy
+    /// that the tenant stands under, its own or the default one, holds as well.
     ///
     /// # Errors
     /// 404 `model_not_found` or `policy_not_found`, listing what exists; 500 where the tenant's policy is gone.
@@ -125,12 +134,16 @@ impl Policies {
         tenant: &Tenant,
         header: Option<&str>,
     ) -> Result<Route<'a>, Error> {
-        let governing = self.governing(tenant, header)?;
+        let standing = self.standing(tenant)?;
+        let governing = match header {
+            Some(name) => self.guarded(self.chosen(name)?, standing),
+            None => standing,
+        };
         if requested == AUTO {
             return Ok(Route::Policy(governing));
         }
         if let Some(policy) = self.get(requested) {
-            return Ok(Route::Policy(policy));
+            return Ok(Route::Policy(self.guarded(policy, standing)));
         }
         match self.catalogue.get(requested) {
             Some(model) => Ok(match requested.strip_prefix(TASK_PREFIX) {
@@ -141,16 +154,25 @@ impl Policies {
         }
     }
 
-    fn governing(&self, tenant: &Tenant, header: Option<&str>) -> Result<&Arc<Policy>, Error> {
-        if let Some(name) = header {
+    /// The policy that the header names.
+    fn chosen(&self, name: &str) -> Result<&Arc<Policy>, Error> {
+        self.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.all.iter().map(|policy| &*policy.name).collect();
-            let unknown = || {
-                let message =
-                    format!("There is no policy `{}`. There are: {}.", shortened(name), names.join(", "));
-                Error::new(Fault::NotFound, "policy_not_found", message).with_param("x-pointsman-policy")
-            };
-            return self.get(name).ok_or_else(unknown);
-        }
+            let message =
+                format!("There is no policy `{}`. There are: {}.", shortened(name), names.join(", "));
+            Error::new(Fault::NotFound, "policy_not_found", message).with_param("x-pointsman-policy")
+        })
+    }
+
+    /// `chosen` with no less privacy than `standing` has.
+    fn guarded<'a>(&'a self, chosen: &'a Arc<Policy>, standing: &Policy) -> &'a Arc<Policy> {
+        let same =
+            |guarded: &&Guarded| guarded.standing == standing.name && guarded.policy.name == chosen.name;
+        self.guarded.iter().find(same).map_or(chosen, |guarded| &guarded.policy)
+    }
+
+    /// The policy that the operator gave the tenant.
+    fn standing(&self, tenant: &Tenant) -> Result<&Arc<Policy>, Error> {
         match &tenant.policy {
             None => Ok(&self.default),
             Some(name) => self.get(name).ok_or_else(|| {

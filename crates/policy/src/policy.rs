@@ -72,6 +72,22 @@ pub(crate) struct Shadowing {
     pub(crate) usd_per_day: Money,
 }
 
+impl Privacy {
+    /// What both demand.
+    pub(crate) fn and(self, other: Self) -> Self {
+        // The lower of two thresholds keeps more requests on this host.
+        let private_data = match (self.private_data, other.private_data) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            always: self.always || other.always,
+            private_data,
+            named_models: self.named_models || other.named_models,
+        }
+    }
+}
+
 /// The numbers and switches of a policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -88,7 +104,7 @@ pub(crate) struct Rules {
 }
 
 /// A policy that has passed every check.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) name: Arc<str>,
     pub(crate) flow: Arc<Flow>,
@@ -112,7 +128,7 @@ impl Policy {
         self.reference.as_ref()
     }
 
-    /// The targets of a track, in the operator's order. [`crate::ANY_TASK`] stands for the request's own task.
+    /// The targets of a track, in the operator's order, where no question names others. [`crate::ANY_TASK`] stands for the request's own task.
     pub fn targets(&self, track: Track) -> &[Arc<Model>] {
         self.targets.of(track)
     }
@@ -129,7 +145,9 @@ impl Policy {
         if self.rules.privacy.private_data.is_some() {
             reads = reads.with(Signal::PrivateData);
         }
-        let asks_tasks = self.targets.0.iter().flatten().any(|model| model.kind == ModelKind::Task);
+        let named = self.flow.ends().filter_map(|end| end.targets.as_deref()).flatten();
+        let asks_tasks =
+            self.targets.0.iter().flatten().chain(named).any(|model| model.kind == ModelKind::Task);
         if asks_tasks {
             reads = reads.with(Signal::Task).with(Signal::TaskInDistribution);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Contract, Fault, Kind, Money, Plan, Signals, TaskMatch, Tenant, Track};
+use api::{Contract, Fault, Kind, Money, Plan, Signal, Signals, TaskMatch, Tenant, Track};
 use proptest::prelude::*;
 
 use crate::{Catalogue, Conditions, Facts, Latency, Learned, Policies, explain};
@@ -202,8 +202,9 @@ fn small_world(rules: &str) -> Policies {
         [[model]]\nname = \"good\"\nkind = \"openai\"\nprovider = \"p\"\ncontext_tokens = 9000\nsupports = [\"tools\", \"images\", \"json\"]\n\
         quality = { default = 0.9 }\nprices = { input = 10, output = 10 }\nfirst_token_ms = 50\nper_token_ms = 1\nprompt_token_us = 0\n\
         [[model]]\nname = \"local\"\nkind = \"llama\"\npath = \"x\"\nquality = { default = 0.3 }\nfirst_token_ms = 10\nper_token_ms = 20\nprompt_token_us = 0\n";
+    let track = if rules.contains(".question]]") { "" } else { "track = \"external\"\n" };
     let policy = format!(
-        "default = \"auto\"\n[policy.auto]\ntrack = \"external\"\ntargets.local = [\"local\"]\n\
+        "default = \"auto\"\n[policy.auto]\n{track}targets.local = [\"local\"]\n\
          targets.external = [\"cheap\", \"good\"]\n{rules}"
     );
     let catalogue = Catalogue::parse("m", models, &|_| None).unwrap();
@@ -255,6 +256,117 @@ fn the_cheapest_over_the_floor_and_inside_the_budgets_is_taken() {
     let plan = small_world("").default_policy().decide(&open, &long, &conditions()).unwrap();
     assert_eq!(plan.targets[0].model, "good");
     assert_eq!(plan.candidates[0].lost, "takes 1000 tokens in all, and this needs 5100");
+}
+
+#[test]
+fn the_tenants_limits_count_where_they_are_stricter() {
+    let signals = signals();
+    let limits = |latency_ms: Option<u64>, cost_nanos: Option<i64>, quality_floor: Option<f32>| Tenant {
+        latency_budget: latency_ms.map(Duration::from_millis),
+        cost_budget: cost_nanos.map(Money::from_nanos),
+        quality_floor,
+        ..Tenant::open()
+    };
+    for (rules, tenant, expected) in [
+        ("", limits(None, None, None), "cheap"),
+        ("", limits(Some(500), None, None), "good"),
+        ("latency_budget_ms = 500", limits(Some(5000), None, None), "good"),
+        ("", limits(None, None, Some(0.8)), "good"),
+        ("quality_floor = 0.8", limits(None, None, Some(0.1)), "good"),
+        (
+            "quality_floor = 0.8\non_budget_miss = \"refuse\"",
+            limits(None, Some(1_000_000), None),
+            "budget_too_small",
+        ),
+        ("cost_budget_usd = 0.001", limits(None, Some(1_000_000_000), None), "cheap"),
+        // A floor yields as the policy says.
+        ("cost_budget_usd = 0.001", limits(None, None, Some(0.8)), "cheap"),
+    ] {
+        let plan = small_world(rules).default_policy().decide(&facts(&tenant), &signals, &conditions());
+        let got = plan.map_or_else(|error| error.code.to_owned(), |plan| plan.targets[0].model.clone());
+        assert_eq!(got, expected, "{rules} {tenant:?}");
+    }
+}
+
+#[test]
+fn a_question_may_name_its_targets() {
+    let (tenant, signals) = (Tenant::open(), signals());
+    let ask = |when: &str, yes: &str| {
+        let question = format!(
+            "when_unavailable.external = \"local\"\n[[policy.auto.question]]\n\
+             id = \"q\"\nask = \"?\"\nwhen = '{when}'\nyes = {yes}\nno = \"external\"\n"
+        );
+        small_world(&question)
+    };
+    let good = r#"{ track = "external", targets = ["good"] }"#;
+    let open = facts(&tenant);
+    for (policies, facts, expected) in [
+        (ask("noise < 0.5", good), open, "good of good"),
+        (ask("noise > 0.5", good), open, "cheap of cheap, good"),
+        // Who stands in is who the policy names for that track.
+        (ask("noise < 0.5", good), Facts { private: true, ..open }, "local of local, good"),
+        (
+            ask("noise < 0.5", r#"{ track = "local", targets = ["task", "local"] }"#),
+            open,
+            "local of task, local",
+        ),
+    ] {
+        let plan = policies.default_policy().decide(&facts, &signals, &conditions()).unwrap();
+        let models: Vec<&str> = plan.candidates.iter().map(|candidate| candidate.model.as_str()).collect();
+        assert_eq!(format!("{} of {}", plan.targets[0].model, models.join(", ")), expected);
+    }
+    assert!(
+        ask("noise < 0.5", r#"{ track = "local", targets = ["task"] }"#)
+            .default_policy()
+            .reads()
+            .has(Signal::Task)
+    );
+}
+
+#[test]
+fn a_shadow_follows_only_what_may_be_seen() {
+    let tenant = Tenant::open();
+    let open = facts(&tenant);
+    let rules = |model: &str, share: f32| {
+        format!(
+            "when_unavailable.external = \"local\"\nshadow = {{ model = \"{model}\", share = {share}, usd_per_day = 2 }}\n\
+             [privacy]\nprivate_data = 0.5"
+        )
+    };
+    let found = Signals { private_data: 0.6, ..signals() };
+    let long = Signals { tokens_in: 950, ..signals() };
+    let penniless = Conditions { funds_remaining: Some(Money::from_nanos(3_000_000)), ..conditions() };
+    let down = Conditions {
+        available: &|name| if name == "good" { Err("it rests".into()) } else { Ok(()) },
+        ..conditions()
+    };
+    for (shadow, share, asked, facts, signals, conditions, expected) in [
+        ("good", 0.25, "auto", open, &signals(), &conditions(), "cheap, good"),
+        ("local", 0.25, "auto", open, &signals(), &conditions(), "cheap, local"),
+        ("good", 0.0, "auto", open, &signals(), &conditions(), "cheap"),
+        ("cheap", 0.25, "auto", open, &signals(), &conditions(), "cheap"),
+        ("good", 0.25, "cheap", open, &signals(), &conditions(), "cheap"),
+        ("good", 0.25, "auto", open, &found, &conditions(), "local"),
+        ("good", 0.25, "auto", Facts { private: true, ..open }, &signals(), &conditions(), "local"),
+        ("local", 0.25, "auto", Facts { tools: true, ..open }, &signals(), &conditions(), "cheap"),
+        ("cheap", 0.25, "auto", open, &long, &conditions(), "good"),
+        ("good", 0.25, "auto", open, &signals(), &down, "cheap"),
+        // The tenant cannot pay for it, and need not.
+        ("good", 0.25, "auto", open, &signals(), &penniless, "cheap, good"),
+    ] {
+        let policies = small_world(&rules(shadow, share));
+        let route = policies.resolve(asked, &tenant, None).unwrap();
+        let plan = route.decide(&facts, signals, conditions).unwrap();
+        let shadow = plan.shadow.map(|shadow| {
+            assert_eq!((shadow.share, shadow.usd_per_day), (0.25, Money::from_nanos(2_000_000_000)));
+            format!(", {}", shadow.model)
+        });
+        assert_eq!(
+            format!("{}{}", plan.targets[0].model, shadow.unwrap_or_default()),
+            expected,
+            "{asked} {facts:?}"
+        );
+    }
 }
 
 #[test]

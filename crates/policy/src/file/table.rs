@@ -142,6 +142,11 @@ impl<'d> Field<'d> {
         self.value.is_some()
     }
 
+    /// Whether the value is a table, for keys that take more than one form.
+    pub fn is_table(&self) -> bool {
+        matches!(self.value, Some(DeValue::Table(_)))
+    }
+
     /// Notes a mistake at this key.
     pub fn wrong(&self, message: impl Into<String>) {
         self.document.note(self.line, self.path.clone(), message.into());

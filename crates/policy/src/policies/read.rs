@@ -2,6 +2,7 @@
 //! from another.
 
 mod questions;
+mod targets;
 mod written;
 
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use api::{CacheUse, Track};
 
 use self::written::Written;
-use super::{AUTO, Policies};
+use super::{AUTO, Guarded, Policies};
 use crate::catalogue::Catalogue;
 use crate::file::{Document, Field, Mistakes, Table, allowed};
-use crate::flow::{Flow, Turn};
+use crate::flow::{End, Flow, Turn};
 use crate::policy::{Otherwise, PerTrack, Policy, Privacy, Retrieval, Rules, Yields};
 
 pub(super) const TRACKS: &[(&str, Track)] =
@@ -34,7 +35,23 @@ pub(super) fn policies(file: &str, text: &str, catalogue: &Catalogue) -> Result<
     let default = chosen(&default, &all);
     root.finish();
     let default = document.accept(default)?;
-    Ok(Policies { all, default, catalogue: catalogue.clone() })
+    let guarded = guarded(&all);
+    Ok(Policies { all, guarded, default, catalogue: catalogue.clone() })
+}
+
+/// Each policy under the privacy of each other one that keeps more requests on this host than it does itself.
+fn guarded(all: &[Arc<Policy>]) -> Vec<Guarded> {
+    let mut found = Vec::new();
+    for (chosen, standing) in all.iter().flat_map(|chosen| all.iter().map(move |standing| (chosen, standing)))
+    {
+        let privacy = chosen.rules.privacy.and(standing.rules.privacy);
+        if privacy != chosen.rules.privacy {
+            let rules = Rules { privacy, ..chosen.rules.clone() };
+            let policy = Arc::new(Policy { rules, ..Policy::clone(chosen) });
+            found.push(Guarded { standing: Arc::clone(&standing.name), policy });
+        }
+    }
+    found
 }
 
 /// The rule that no policy can loosen: a caller who may choose the policy must not choose its privacy with it.
@@ -95,7 +112,6 @@ fn chosen(field: &Field<'_>, all: &[Arc<Policy>]) -> Option<Arc<Policy>> {
 /// A policy with everything that it does not say itself taken from `base`, and from the defaults after that.
 fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) -> Policy {
     let pick = Pick { policy, base };
-    let private_data = pick.copied(|written| written.private_data);
     let whole = Policy {
         name: Arc::from(policy.name),
         flow: pick.cloned(|written| written.flow.as_ref()).unwrap_or_else(|| Arc::new(nowhere())),
@@ -110,11 +126,11 @@ fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) 
                 read: pick.copied(|written| written.cache_read).unwrap_or(true),
                 write: pick.copied(|written| written.cache_write).unwrap_or(true),
             },
-            privacy: Privacy {
+            privacy: privacy.and(Privacy {
                 always: pick.copied(|written| written.private).unwrap_or(false),
-                private_data: stricter(privacy.private_data, private_data),
-                named_models: privacy.named_models,
-            },
+                private_data: pick.copied(|written| written.private_data),
+                named_models: false,
+            }),
             retrieval: Retrieval {
                 passages_max: pick.copied(|written| written.passages_max).unwrap_or(6),
                 coverage_min: pick.copied(|written| written.coverage_min).unwrap_or(0.5),
@@ -166,43 +182,33 @@ impl<'p, 'd> Pick<'p, 'd> {
     }
 }
 
-/// The lower of two thresholds keeps more requests on this host.
-fn stricter(one: Option<f32>, other: Option<f32>) -> Option<f32> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 fn nowhere() -> Flow {
-    Flow { start: Turn::Track(Track::External), questions: Vec::new() }
+    Flow { start: Turn::from(Track::External), questions: Vec::new() }
 }
 
-/// Every track that a request can come to needs a target.
+/// Every track that a request can come to needs a target: its own, or those that the question before it names.
 fn check_tracks(written: &Written<'_>, policy: &Policy) {
-    let empty = |track: Track| policy.targets.of(track).is_empty();
-    let asked = policy.flow.questions.iter().flat_map(|question| [question.yes, question.no]);
-    let mut reached: Vec<Track> = std::iter::once(policy.flow.start)
-        .chain(asked)
-        .filter_map(|turn| match turn {
-            Turn::Track(track) => Some(track),
-            Turn::Question(_) => None,
-        })
-        .collect();
+    let (named, unnamed): (Vec<&End>, Vec<&End>) = policy.flow.ends().partition(|end| end.targets.is_some());
+    // Tracks whose own targets are asked for.
+    let mut reached: Vec<Track> = unnamed.iter().map(|end| end.track).collect();
+    // Tracks that another may follow.
+    let mut left: Vec<Track> = named.iter().map(|end| end.track).chain(reached.iter().copied()).collect();
     let mut place = 0;
-    while let Some(track) = reached.get(place).copied() {
+    while let Some(track) = left.get(place).copied() {
         let next = policy.escalate.of(track).iter().copied();
         let otherwise = match policy.when_unavailable.of(track) {
             Otherwise::Track(track) => Some(*track),
             Otherwise::Refuse => None,
         };
         for track in next.chain(otherwise) {
-            if !reached.contains(&track) {
-                reached.push(track);
+            reached.push(track);
+            if !left.contains(&track) {
+                left.push(track);
             }
         }
         place += 1;
     }
+    let empty = |track: Track| policy.targets.of(track).is_empty();
     for track in Track::ALL.iter().filter(|track| reached.contains(track) && empty(**track)) {
         written.wrong(format!("requests can come to the {track} track, but `targets.{track}` names nobody"));
     }

@@ -102,6 +102,53 @@ fn wrong_questions_are_told_with_line_and_key() {
 }
 
 #[test]
+fn wrong_target_lists_of_questions_are_told_with_line_and_key() {
+    // Lines 9 and 10 are `yes` and `no` of the first question.
+    let ask = |yes: &str| {
+        questions(&["a: noise > 0.1 ? external : local"])
+            .replace("yes = \"external\"", &format!("yes = {yes}"))
+    };
+    for (yes, expected) in [
+        (r#"{ track = "external", targets = ["gpt"] }"#, ""),
+        (r#"{ track = "local", targets = ["task/x", "small"] }"#, ""),
+        // The policy's own `targets.retrieval` is not asked for.
+        (r#"{ track = "retrieval", targets = ["extractive"] }"#, ""),
+        (r#"{ targets = ["big"] }"#, "policy.toml:9: policy.auto.question[0].yes.track: this key is missing"),
+        (
+            r#"{ track = "external" }"#,
+            "policy.toml:9: policy.auto.question[0].yes.targets: this key is missing",
+        ),
+        (
+            r#"{ track = "extrenal", targets = ["big"] }"#,
+            "yes.track: `extrenal` is not known; did you mean `external`?",
+        ),
+        (
+            r#"{ track = "external", targets = ["bigg"] }"#,
+            "policy.toml:9: policy.auto.question[0].yes.targets[0]: there is no model `bigg`; did you mean `big`?",
+        ),
+        (r#"{ track = "local", targets = ["big"] }"#, "yes.targets[0]: `big` is not on this host"),
+        (r#"{ track = "external", targets = ["task"] }"#, "yes.targets[0]: `task` answers with a label"),
+        (
+            r#"{ track = "external", targets = ["big", "big"] }"#,
+            "yes.targets[1]: `big` is in this list twice",
+        ),
+        (r#"{ track = "external", targets = [] }"#, "yes.targets: this list names nobody"),
+        (
+            r#"{ track = "external", tragets = ["big"] }"#,
+            "yes.tragets: this key is unknown; did you mean `targets`?",
+        ),
+        (r#"["big"]"#, "policy.toml:9: policy.auto.question[0].yes: this must be"),
+    ] {
+        check(&ask(yes), expected);
+    }
+    let passages = ask(r#"{ track = "retrieval", targets = ["big"] }"#) + "authoritative = true\n";
+    check(&passages, "");
+    let going_on = ask(r#"{ track = "retrieval", targets = ["big"] }"#)
+        .replace("[policy.auto]", "[policy.auto]\nwhen_unavailable.external = \"retrieval\"");
+    check(&going_on.replace("no = \"local\"", "no = \"external\""), "but `targets.retrieval` names nobody");
+}
+
+#[test]
 fn wrong_policies_are_told_with_line_and_key() {
     let straight = format!("{HEAD}track = \"local\"\n");
     for (text, expected) in [
@@ -359,4 +406,35 @@ fn a_requests_model_is_resolved() {
         assert_eq!(told(model, tenant, header), expected);
     }
     assert_eq!(policies.resolve("auto", &lost, None).unwrap_err().fault, Fault::Internal);
+}
+
+#[test]
+fn the_choice_of_a_policy_does_not_loosen_privacy() {
+    let text = format!(
+        "{HEAD}track = \"local\"\n[policy.closed]\nlike = \"auto\"\nprivate = true\n\
+         [policy.careful]\nlike = \"auto\"\nprivate_data = 0.2\n[policy.open]\nlike = \"auto\"\n[privacy]\n\
+         private_data = 0.8\nnamed_models = false\n"
+    );
+    let policies = parse(&text).unwrap();
+    let under = |policy: &str| Tenant { policy: Some(policy.into()), ..Tenant::open() };
+    for (standing, model, header, always, private_data) in [
+        ("open", "auto", None, false, 0.8),
+        ("open", "auto", Some("closed"), true, 0.8),
+        ("closed", "auto", Some("open"), true, 0.8),
+        ("closed", "open", None, true, 0.8),
+        ("closed", "big", Some("open"), true, 0.8),
+        ("closed", "auto", Some("careful"), true, 0.2),
+        ("careful", "auto", Some("closed"), true, 0.2),
+        ("careful", "auto", Some("open"), false, 0.2),
+        ("careful", "open", Some("closed"), false, 0.2),
+    ] {
+        let tenant = under(standing);
+        let policy = policies.resolve(model, &tenant, header).unwrap().policy();
+        let privacy = policy.rules.privacy;
+        assert_eq!(
+            (privacy.always, privacy.private_data),
+            (always, Some(private_data)),
+            "{standing} {model} {header:?}"
+        );
+    }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use api::Track;
 use cel::Context;
 
-use super::TRACKS;
+use super::{TRACKS, targets};
+use crate::catalogue::Catalogue;
 use crate::expression::Expression;
 use crate::file::{Field, Table, allowed};
-use crate::flow::{Flow, Question, Turn};
+use crate::flow::{End, Flow, Question, Turn};
 
 /// The answer that leads to the question below.
 const NEXT: &str = "next";
@@ -16,7 +17,7 @@ const NEXT: &str = "next";
 const QUESTIONS_MAX: usize = 100;
 
 /// Reads the questions; `None` after a mistake that leaves no flow.
-pub(super) fn read(tables: Vec<Table<'_>>) -> Option<Flow> {
+pub(super) fn read(tables: Vec<Table<'_>>, catalogue: &Catalogue) -> Option<Flow> {
     if let Some(table) = tables.get(QUESTIONS_MAX) {
         table.wrong(format!("there are more than {QUESTIONS_MAX} questions"));
     }
@@ -25,7 +26,10 @@ pub(super) fn read(tables: Vec<Table<'_>>) -> Option<Flow> {
     let mut questions: Vec<Option<Question>> = Vec::with_capacity(count);
     let mut fields = Vec::with_capacity(count);
     for (place, table) in tables.into_iter().enumerate() {
-        let turn = |key: &str| turn(&table.required(key), place, count, &ids);
+        let turn = |key: &str| {
+            let field = table.required(key);
+            if field.is_table() { end(&field, catalogue) } else { turn(&field, place, count, &ids) }
+        };
         let (yes, no) = (turn("yes"), turn("no"));
         let when = table.required("when");
         let condition = when.text().and_then(|source| match Expression::compile(source) {
@@ -37,7 +41,7 @@ pub(super) fn read(tables: Vec<Table<'_>>) -> Option<Flow> {
         });
         let authority = table.optional("authoritative");
         let authoritative = authority.boolean().unwrap_or(false);
-        if authoritative && yes.is_some_and(|yes| yes != Turn::Track(Track::Retrieval)) {
+        if authoritative && yes.as_ref().is_some_and(|yes| !leads_to_passages(yes)) {
             authority.wrong("only passages can be declared right: `yes` must be \"retrieval\"");
         }
         let (id, ask) = (table.required("id").text(), table.required("ask").text());
@@ -73,11 +77,27 @@ fn ids<'d>(tables: &[Table<'d>]) -> HashMap<&'d str, usize> {
     ids
 }
 
+fn leads_to_passages(turn: &Turn) -> bool {
+    matches!(turn, Turn::End(End { track: Track::Retrieval, .. }))
+}
+
+/// `{ track = "external", targets = [...] }`: a track with other targets than the policy's.
+fn end(field: &Field<'_>, catalogue: &Catalogue) -> Option<Turn> {
+    let table = field.table()?;
+    let (track, list) = (table.required("track").one_of(TRACKS), table.required("targets"));
+    table.finish();
+    let targets = targets::list(&list, track?, catalogue);
+    if list.is_given() && list.text_list().is_empty() {
+        list.wrong("this list names nobody; name a target, or lead to the track alone");
+    }
+    Some(Turn::End(End { track: track?, targets: Some(targets.into()) }))
+}
+
 /// Where `yes` or `no` leads: to a track, to the next question, or to a later one by its id.
 fn turn(field: &Field<'_>, place: usize, count: usize, ids: &HashMap<&str, usize>) -> Option<Turn> {
     let text = field.text()?;
     if let Some((_, track)) = TRACKS.iter().find(|(name, _)| *name == text) {
-        return Some(Turn::Track(*track));
+        return Some(Turn::from(*track));
     }
     if text == NEXT && place + 1 < count {
         return Some(Turn::Question(place + 1));
@@ -116,17 +136,17 @@ fn check_reached(questions: &[Question], fields: &[Field<'_>]) {
         }
         for turn in possible(question) {
             if let Turn::Question(next) = turn {
-                reached[next] = true;
+                reached[*next] = true;
             }
         }
     }
 }
 
 /// The ways out of a question: one, where its condition reads nothing and so has the same answer for everybody.
-fn possible(question: &Question) -> Vec<Turn> {
+fn possible(question: &Question) -> Vec<&Turn> {
     if !question.when.reads().is_empty() {
-        return vec![question.yes, question.no];
+        return vec![&question.yes, &question.no];
     }
     let yes = question.when.holds(&Context::default()).unwrap_or(false);
-    vec![if yes { question.yes } else { question.no }]
+    vec![if yes { &question.yes } else { &question.no }]
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use api::{Checks, Money, Track};
 
-use super::{TRACKS, questions};
-use crate::catalogue::{ANY_TASK, Catalogue, EXTRACTIVE, Model, ModelKind, TASK_PREFIX};
-use crate::file::{Field, Item, Table, allowed};
+use super::{TRACKS, questions, targets};
+use crate::catalogue::{ANY_TASK, Catalogue, Model, ModelKind};
+use crate::file::{Field, Table, allowed};
 use crate::flow::{Flow, Turn};
 use crate::policy::{Otherwise, PerTrack, Policy, Shadowing, Yields};
 
@@ -60,7 +60,7 @@ impl<'d> Written<'d> {
         let written = Self {
             name,
             field,
-            flow: flow(table, like.is_some()),
+            flow: flow(table, like.is_some(), catalogue),
             like,
             quality_floor: table.optional("quality_floor").probability(),
             latency_budget: table.optional("latency_budget_ms").duration_ms(1..=HOUR_MS),
@@ -118,7 +118,9 @@ impl<'d> Written<'d> {
     pub(super) fn check_second_opinions(&self, whole: &Policy) {
         for track in Track::ALL {
             let sure = whole.checks.of(*track).confidence_min.is_some();
-            if sure && !whole.targets.of(*track).iter().any(|model| model.supports.logprobs) {
+            let named = whole.flow.ends().filter(|end| end.track == *track);
+            let named = named.filter_map(|end| end.targets.as_deref()).flatten();
+            if sure && !whole.targets.of(*track).iter().chain(named).any(|model| model.supports.logprobs) {
                 let message = format!(
                     "confidence is read from log-probabilities, and no model in `targets.{track}` gives them: name one \
                      whose `supports` has logprobs, or leave `confidence_min` out of `check.{track}`"
@@ -143,12 +145,12 @@ fn count(number: u64) -> usize {
 }
 
 /// The questions, or the `track` of a policy that asks none.
-fn flow(table: &Table<'_>, has_base: bool) -> Option<Arc<Flow>> {
+fn flow(table: &Table<'_>, has_base: bool, catalogue: &Catalogue) -> Option<Arc<Flow>> {
     let tables = table.optional("question").tables();
     let track = table.optional("track");
     let straight = track.one_of(TRACKS);
     match (tables.is_empty(), straight) {
-        (true, Some(track)) => Some(Arc::new(Flow { start: Turn::Track(track), questions: Vec::new() })),
+        (true, Some(track)) => Some(Arc::new(Flow { start: Turn::from(track), questions: Vec::new() })),
         (true, None) => {
             if !has_base && !track.is_given() {
                 table.wrong(
@@ -162,7 +164,7 @@ fn flow(table: &Table<'_>, has_base: bool) -> Option<Arc<Flow>> {
             track.wrong("a policy has a `track` or questions, not both");
             None
         }
-        (false, None) => questions::read(tables).map(Arc::new),
+        (false, None) => questions::read(tables, catalogue).map(Arc::new),
     }
 }
 
@@ -218,47 +220,7 @@ fn shadow(field: &Field<'_>, catalogue: &Catalogue) -> Option<Shadowing> {
 
 /// `targets.local = [...]` and the other two.
 fn targets(table: &Table<'_>, catalogue: &Catalogue) -> PerTrack<Option<Vec<Arc<Model>>>> {
-    per_track(table, "targets", |field, track| {
-        let mut models: Vec<Arc<Model>> = Vec::new();
-        for item in field.text_list() {
-            let Some(model) = target(&item, track, catalogue) else { continue };
-            if models.iter().any(|known| known.name == model.name) {
-                item.wrong(format!("`{}` is in this list twice", item.text));
-            }
-            models.push(model);
-        }
-        Some(models)
-    })
-}
-
-fn target(item: &Item<'_>, track: Track, catalogue: &Catalogue) -> Option<Arc<Model>> {
-    let model = match item.text.strip_prefix(TASK_PREFIX) {
-        Some(name) => Some(Arc::new(catalogue.task().as_task(name))),
-        None if item.text == ANY_TASK => Some(Arc::clone(catalogue.task())),
-        None => catalogue.get(item.text).cloned(),
-    };
-    let Some(model) = model else {
-        let names = [ANY_TASK, EXTRACTIVE].into_iter().chain(catalogue.names());
-        item.wrong(format!("there is no model `{}`{}", item.text, allowed(item.text, names)));
-        return None;
-    };
-    let misplaced = match (&model.kind, track) {
-        (ModelKind::Extractive, Track::Local | Track::External) => {
-            Some("quotes passages: it belongs into `targets.retrieval`")
-        }
-        (ModelKind::Task, Track::Retrieval | Track::External) => {
-            Some("answers with a label: it belongs into `targets.local`")
-        }
-        (_, Track::Local) if model.track != Track::Local => Some(
-            "is not on this host: put it into `targets.external`, or give it `track = \"local\"` in models.toml if \
-             its server is yours",
-        ),
-        _ => None,
-    };
-    if let Some(reason) = misplaced {
-        item.wrong(format!("`{}` {reason}", item.text));
-    }
-    Some(model)
+    per_track(table, "targets", |field, track| Some(targets::list(field, track, catalogue)))
 }
 
 /// Where a plan goes on when the targets of a track fail or are not good enough. A plan is grounded as a whole or
