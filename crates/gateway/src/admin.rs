@@ -10,11 +10,16 @@ use serde_json::json;
 
 use crate::body::{Body, whole};
 use crate::data::json_response;
+use crate::decisions::Told;
 use crate::exchange::refusal;
+use crate::explain;
 use crate::house::House;
 
+/// Decisions that are shown where nobody says how many, and at most.
+const DECISIONS_SHOWN: usize = 50;
+const DECISIONS_MAX: usize = 1000;
+
 /// Answers one request on the admin port.
-#[expect(clippy::unused_async, reason = "the listener takes a future, and later endpoints wait")]
 pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Response<Body> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return refusal(&Error::new(
@@ -30,10 +35,15 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
             text(house.metrics.exposition(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
         }
         "/api/config" => config(&house),
+        "/api/decisions" => latest_decisions(house, request.uri().query()).await,
+        path if path.starts_with("/api/decisions/") => {
+            let id = path.trim_start_matches("/api/decisions/").to_owned();
+            one_decision(house, id).await
+        }
         _ => refusal(&Error::new(
             Fault::NotFound,
             "unknown_path",
-            "This port serves GET /livez, /readyz, /metrics and /api/config.",
+            "This port serves GET /livez, /readyz, /metrics, /api/config, /api/decisions and /api/decisions/ID.",
         )),
     }
 }
@@ -59,6 +69,63 @@ fn config(house: &House) -> Response<Body> {
         "models": house.decider.models(&live).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "refused": house.refused_change(),
     }))
+}
+
+/// The latest decisions in short, newest first: `?limit=` of them.
+async fn latest_decisions(house: Arc<House>, query: Option<&str>) -> Response<Body> {
+    let limit = match query.map(|query| query.split_once('=')) {
+        None => Some(DECISIONS_SHOWN),
+        Some(Some(("limit", number))) => {
+            number.parse().ok().filter(|limit| (1..=DECISIONS_MAX).contains(limit))
+        }
+        Some(_) => None,
+    };
+    let Some(limit) = limit else {
+        return refusal(&Error::field(
+            "limit",
+            format!("The only parameter is `limit`, a number from 1 to {DECISIONS_MAX}."),
+        ));
+    };
+    let work = move || house.decisions.latest(limit);
+    match tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)
+        .and_then(|read| read.map_err(Error::internal))
+    {
+        Ok(entries) => {
+            let short: Vec<serde_json::Value> = entries
+                .iter()
+                .map(|entry| {
+                    let kind = match &entry.told {
+                        Told::Decided(_) => "decided",
+                        Told::Cached(_) => "cached",
+                        Told::Shadow(_) => "shadow",
+                    };
+                    json!({ "kind": kind, "record": entry.record })
+                })
+                .collect();
+            json_response(&json!({ "decisions": short }))
+        }
+        Err(error) => refusal(&error),
+    }
+}
+
+/// One decision with all its reasons.
+async fn one_decision(house: Arc<House>, id: String) -> Response<Body> {
+    let missing = format!(
+        "There is no decision `{}`: it is older than `decisions.bytes_max` lets the log go back, or was refused before \
+         a decision.",
+        id.chars().take(100).collect::<String>()
+    );
+    let work = move || -> Result<Option<serde_json::Value>, Error> {
+        let entry = house.decisions.find(&id).map_err(Error::internal)?;
+        Ok(entry.map(|entry| explain::past_json(&house.decider, &entry)))
+    };
+    match tokio::task::spawn_blocking(work).await.map_err(Error::internal).and_then(|told| told) {
+        Ok(Some(told)) => json_response(&told),
+        Ok(None) => refusal(&Error::new(Fault::NotFound, "decision_not_found", missing)),
+        Err(error) => refusal(&error),
+    }
 }
 
 fn text(body: impl Into<bytes::Bytes>, content_type: &'static str) -> Response<Body> {

@@ -27,10 +27,13 @@ pub(crate) enum Command {
         #[arg(long)]
         files_only: bool,
     },
-    /// Tell what would happen to a prompt, and why, without calling anything.
+    /// Tell what would happen to a prompt, and why, without calling anything; or what a past request was decided by.
     Explain {
-        /// The prompt; `-` reads it from standard input.
-        text: String,
+        /// The prompt; `-`, or nothing, reads it from standard input.
+        text: Option<String>,
+        /// A decision of the past instead: the value of `x-pointsman-decision`, or the answer's id.
+        #[arg(long, value_name = "ID", conflicts_with_all = ["text", "system", "model"])]
+        decision: Option<String>,
         /// A system prompt that goes before it.
         #[arg(long)]
         system: Option<String>,
@@ -47,6 +50,9 @@ pub(crate) enum Command {
     /// Train and list local models for closed tasks.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Teach the estimates of quality from recorded outcomes.
+    #[command(subcommand)]
+    Outcomes(OutcomesCommand),
     /// Cost, tokens and latency by day, track and model, beside what the reference model would have cost.
     Report {
         /// Print JSON instead of a table.
@@ -97,6 +103,27 @@ pub(crate) enum TaskCommand {
         name: String,
         /// The text.
         text: String,
+    },
+}
+
+/// What to do with outcomes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OutcomesCommand {
+    /// Take in a JSONL file of `{"id", "prompt", "group", "models": {NAME: {"score", "cost"}}}` (gzip where the name ends in
+    /// .gz) and learn from all outcomes. A file of the same name takes the place of the earlier one.
+    Import {
+        /// The outcomes.
+        file: PathBuf,
+        /// The name of a model in the file, and its name in models.toml; may be given several times.
+        #[arg(long = "as", value_name = "NAME=MODEL")]
+        rename: Vec<String>,
+    },
+    /// Print what is known, and how well it foretells outcomes that were held out.
+    List,
+    /// Forget a source of outcomes, and learn anew from the others.
+    Remove {
+        /// The source's name, as `list` prints it.
+        name: String,
     },
 }
 

@@ -27,6 +27,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
     let path = parts.uri.path().to_owned();
     let (allowed, operation) = match path.as_str() {
         "/v1/chat/completions" | "/v1/route" => (Method::POST, "chat"),
+        "/v1/feedback" => (Method::POST, "feedback"),
         "/v1/embeddings" => (Method::POST, "embeddings"),
         "/v1/models" => (Method::GET, ""),
         path if path.starts_with("/v1/models/") => (Method::GET, ""),
@@ -39,6 +40,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
     match path.as_str() {
         "/v1/chat/completions" => exchange::chat(arrived).await,
         "/v1/route" => exchange::route(arrived).await,
+        "/v1/feedback" => exchange::feedback(arrived).await,
         "/v1/embeddings" => exchange::embeddings(arrived).await,
         path => models(&arrived, path),
     }
@@ -78,8 +80,8 @@ fn unknown_path(path: &str) -> Error {
         Fault::NotFound,
         "unknown_path",
         format!(
-            "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/embeddings, /v1/route and \
-             GET /v1/models."
+            "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/embeddings, \
+             /v1/feedback, /v1/route and GET /v1/models."
         ),
     )
 }

@@ -82,7 +82,8 @@ impl Decider {
         }
         let (index, rebuild) = open_index(&settings, &encoder).map_err(Failure::Unavailable)?;
         let store = Store::new(&settings.files.state);
-        let learnt = Learnt::kept(&store, &encoder).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+        let learnt =
+            Learnt::kept(&store, &encoder).map_err(|error| Failure::Unavailable(in_words(&error)))?;
         Ok(Self {
             settings,
             live: ArcSwap::from_pointee(live),
@@ -293,11 +294,8 @@ impl Deeper {
 
     /// The signals that the questions come to, as far as they are answered now.
     fn asked(&self, signals: &Signals) -> Result<SignalSet, Error> {
-        let route = self.live.policies.resolve(
-            &self.stated.model,
-            &self.tenant,
-            self.stated.policy.as_deref(),
-        )?;
+        let route =
+            self.live.policies.resolve(&self.stated.model, &self.tenant, self.stated.policy.as_deref())?;
         let Route::Policy(policy) = route else { return Ok(SignalSet::NONE) };
         Ok(policy.asks(&self.stated.facts(&self.tenant, signals), signals, self.index.is_some()))
     }

@@ -1,7 +1,13 @@
 //! A decision, told as JSON. (As text it is told by `policy`.)
 
-use api::{Plan, Signal, Signals};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use api::{Plan, Signal, Signals, Tenant};
 use serde_json::{Map, Value, json};
+
+use crate::decider::{Case, Decider};
+use crate::decisions::{Decision, Entry, Told};
 
 /// The plan, the signals, and the reasons.
 pub(crate) fn json(plan: &Plan, signals: &Signals) -> Value {
@@ -52,4 +58,79 @@ fn estimate(estimate: &api::Estimate) -> Value {
         "first_token_ms": estimate.first_token.as_secs_f64() * 1e3,
         "whole_ms": estimate.whole.as_secs_f64() * 1e3,
     })
+}
+
+/// A decision of the past with how it ended, as JSON.
+pub(crate) fn past_json(decider: &Decider, entry: &Entry) -> Value {
+    let mut told = match &entry.told {
+        Told::Decided(decision) => {
+            let mut told = json(&decision.plan, &decision.signals);
+            told["opinions"] = json!(decision.opinions);
+            told["stated"] = json!(decision.stated);
+            match nearest_change(decider, entry, decision) {
+                Ok(change) => told["nearest_change"] = json!(change),
+                Err(why) => told["nearest_change_unknown"] = json!(why),
+            }
+            told
+        }
+        Told::Cached(origin) => json!({ "cached_from": origin }),
+        Told::Shadow(compared) => json!({ "shadow_of": compared }),
+    };
+    told["record"] = json!(entry.record);
+    told
+}
+
+/// A decision of the past with how it ended, for people.
+pub(crate) fn past_text(decider: &Decider, entry: &Entry) -> String {
+    let record = &entry.record;
+    let mut text = String::new();
+    let who = if record.model.is_empty() { "nobody" } else { &record.model };
+    // Writing to a text cannot fail.
+    _ = writeln!(
+        text,
+        "{}: tenant {}, answered by {who} with status {} after {:.0} ms and {} attempt(s), for {} USD",
+        record.id, record.tenant, record.status, record.whole_ms, record.attempts, record.cost
+    );
+    match &entry.told {
+        Told::Decided(decision) => {
+            text.push_str(&policy::explain(&decision.plan, &decision.signals));
+            match nearest_change(decider, entry, decision) {
+                Ok(Some(change)) => _ = write!(text, "it would have been otherwise {change}"),
+                Ok(None) => {}
+                Err(why) => _ = write!(text, "what would have changed it is not known: {why}"),
+            }
+        }
+        Told::Cached(origin) => _ = write!(text, "from the cache: the answer to {origin}"),
+        Told::Shadow(compared) => {
+            let agreement =
+                compared.agreement.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.2}"));
+            _ = write!(
+                text,
+                "a shadow of {}: its agreement with {} is {agreement}",
+                compared.decision, compared.model
+            );
+        }
+    }
+    text
+}
+
+/// The smallest change that would have led elsewhere, by the configuration that decided; prices, latencies and what could
+/// be called are those of now.
+fn nearest_change(decider: &Decider, entry: &Entry, decision: &Decision) -> Result<Option<String>, String> {
+    let live = decider.live.load();
+    if live.revision != decision.revision {
+        return Err("the configuration has changed since".to_owned());
+    }
+    let tenants = &decider.settings.tenants;
+    let known = tenants.iter().find(|known| *known.tenant.name == *entry.record.tenant);
+    let tenant = known.map_or_else(|| Arc::new(Tenant::open()), |known| Arc::clone(&known.tenant));
+    let case = Case {
+        live: &live,
+        stated: &decision.stated,
+        tenant: &tenant,
+        signals: &decision.signals,
+        opinions: &decision.opinions,
+        funds_remaining: None,
+    };
+    Ok(decider.nearest_change(&case))
 }

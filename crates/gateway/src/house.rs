@@ -10,10 +10,15 @@ use cache::Answers;
 use ledger::{Book, Funds};
 use models::{HttpVersion, Upstream, UpstreamOptions, Upstreams};
 use policy::{Catalogue, Model, ModelKind, Provider};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::decider::{Decider, Live};
+use crate::answered;
+use crate::decider::Decider;
+use crate::decisions::Decisions;
+use crate::exchange::SHADOWS_MAX;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
@@ -39,6 +44,11 @@ pub(crate) struct House {
     pub(crate) decider: Arc<Decider>,
     pub(crate) backends: ArcSwap<Backends>,
     pub(crate) answers: Answers,
+    /// Answers that feedback may still come for.
+    pub(crate) judgeable: answered::Answers,
+    pub(crate) decisions: Decisions,
+    /// Seats for shadows under way.
+    pub(crate) shadows: Arc<Semaphore>,
     pub(crate) book: Book,
     pub(crate) funds: Funds,
     pub(crate) metrics: Metrics,
@@ -74,9 +84,15 @@ impl House {
         funds.restore(today.filter_map(Result::ok), now_ms());
         let backends = open_backends(settings, decider.live.load().policies.catalogue(), &Backends::new());
         let answers = Answers::new(settings.cache.bytes_max, settings.cache.ttl);
+        let judgeable = answered::Answers::new(settings.feedback.bytes_max, settings.feedback.keep);
+        let decisions = Decisions::open(&settings.files.state, settings.decisions_bytes_max)
+            .map_err(|error| format!("the log of decisions cannot be opened: {error}"))?;
         Ok(Self {
             backends: ArcSwap::from_pointee(backends),
             answers,
+            judgeable,
+            decisions,
+            shadows: Arc::new(Semaphore::new(SHADOWS_MAX)),
             book,
             funds,
             metrics: Metrics::new(),

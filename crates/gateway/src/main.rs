@@ -4,21 +4,28 @@
 //! line. What it knows of deciding, finding, calling and paying is in its sibling crates.
 
 mod admin;
+mod answered;
 mod body;
 mod cli;
 mod commands;
 mod data;
 mod decider;
+mod decisions;
 mod exchange;
 mod explain;
 mod house;
 mod latencies;
 mod listener;
+mod live;
 mod metrics;
+mod opinions;
+mod outcomes;
 mod reader;
 mod reload;
+mod renew;
 mod serve;
 mod settings;
+mod stated;
 mod tasks;
 mod training;
 mod wishes;
@@ -28,6 +35,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
+use commands::Subject;
 
 /// Why a command ended without doing its work, as an exit status of `sysexits.h`.
 pub(crate) enum Failure {
@@ -42,11 +50,20 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve => serve::serve(&cli.config),
         Command::Check { files_only } => commands::check(&cli.config, files_only),
-        Command::Explain { text, system, model, json } => {
-            commands::explain(&cli.config, &text, system.as_deref(), &model, json)
+        Command::Explain { text, decision, system, model, json } => {
+            let subject = match (&decision, &text) {
+                (Some(id), _) => Subject::Decision(id),
+                (None, text) => Subject::Prompt {
+                    text: text.as_deref().unwrap_or("-"),
+                    system: system.as_deref(),
+                    model: &model,
+                },
+            };
+            commands::explain(&cli.config, &subject, json)
         }
         Command::Index(command) => commands::index(&cli.config, command),
         Command::Task(command) => commands::task(&cli.config, command),
+        Command::Outcomes(command) => commands::outcomes(&cli.config, command),
         Command::Report { json } => commands::report(&cli.config, json),
         Command::Eval(command) => commands::eval(&cli.config, command),
     };

@@ -9,7 +9,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
 use prometheus_client::registry::Registry;
 
 /// Labels of one call, by the GenAI conventions.
@@ -74,6 +74,19 @@ pub(crate) struct StageLabels {
     pub(crate) stage: &'static str,
 }
 
+/// Labels of a shadow.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct ShadowLabels {
+    /// The policy that casts it.
+    pub(crate) policy: String,
+    /// The model whose answer the client has.
+    pub(crate) model: String,
+    /// The model that it is compared with.
+    pub(crate) shadow: String,
+    /// `compared`, `failed` or `no_budget`.
+    pub(crate) result: &'static str,
+}
+
 /// Labels of a tenant's gauge.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct TenantLabels {
@@ -101,10 +114,17 @@ pub(crate) struct Metrics {
     pub(crate) reload_ok: Gauge,
     pub(crate) in_flight: Gauge,
     pub(crate) unrecorded: Counter,
+    pub(crate) decisions_left_out: Counter,
+    pub(crate) shadows: Family<ShadowLabels, Counter>,
+    pub(crate) shadow_agreement: Family<ShadowLabels, Histogram, fn() -> Histogram>,
 }
 
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 18))
+}
+
+fn shares() -> Histogram {
+    Histogram::new(linear_buckets(0.1, 0.1, 10))
 }
 
 fn overheads() -> Histogram {
@@ -131,6 +151,9 @@ impl Metrics {
             reload_ok: Gauge::default(),
             in_flight: Gauge::default(),
             unrecorded: Counter::default(),
+            decisions_left_out: Counter::default(),
+            shadows: Family::default(),
+            shadow_agreement: Family::new_with_constructor(shares as fn() -> Histogram),
         };
         metrics.register();
         metrics.reload_ok.set(1);
@@ -189,6 +212,17 @@ impl Metrics {
             "pointsman_unrecorded",
             "Records that the book could not take",
             self.unrecorded.clone(),
+        );
+        registry.register(
+            "pointsman_decisions_left_out",
+            "Decisions that the log could not take",
+            self.decisions_left_out.clone(),
+        );
+        registry.register("pointsman_shadows", "Requests sent to a second target", self.shadows.clone());
+        registry.register(
+            "pointsman_shadow_agreement",
+            "How much the second answer agrees with the one given",
+            self.shadow_agreement.clone(),
         );
     }
 

@@ -68,7 +68,8 @@ fn reload(house: &House) {
 /// Watches the folders, not the files: editors replace files, and a watch on a file dies with it.
 fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
     let tasks = settings.files.state.join("tasks");
-    for folder in [&tasks, &settings.index.path] {
+    let outcomes = settings.files.state.join("outcomes");
+    for folder in [&tasks, &outcomes, &settings.index.path] {
         // A folder that is not there yet cannot be watched.
         std::fs::create_dir_all(folder)?;
     }
@@ -109,6 +110,8 @@ fn watched_files(settings: &Settings) -> Vec<PathBuf> {
         settings.files.models.clone(),
         settings.files.exemplars.clone(),
         settings.files.state.join("tasks"),
+        // Not the folder: the gateway itself writes feedback into it.
+        settings.files.state.join("outcomes/router.json"),
     ];
     paths.iter().filter_map(|path| absolute(path)).collect()
 }

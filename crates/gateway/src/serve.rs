@@ -49,6 +49,8 @@ async fn run(
     let hangup = signal(SignalKind::hangup()).map_err(no_signal)?;
     let mending = Arc::clone(&house);
     tokio::task::spawn_blocking(move || mending.decider.mend_index());
+    let learning = Arc::clone(&house);
+    tokio::task::spawn_blocking(move || learning.decider.take_up_outcomes());
     let reloading = tokio::spawn(watch.run(Arc::clone(&house), hangup));
     let limits = &house.decider.settings.limits;
     let data_house = Arc::clone(&house);
@@ -80,7 +82,11 @@ async fn run(
     tokio::join!(draining, watching);
     reloading.abort();
     let flushing = Arc::clone(&house);
-    let flushed = tokio::task::spawn_blocking(move || flushing.book.flush(Duration::from_secs(10))).await;
+    let flushed = tokio::task::spawn_blocking(move || {
+        flushing.decisions.flush();
+        flushing.book.flush(Duration::from_secs(10))
+    })
+    .await;
     match flushed {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::Unavailable(in_words(&error))),

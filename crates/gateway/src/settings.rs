@@ -19,6 +19,9 @@ pub(crate) struct Settings {
     pub(crate) encoder: EncoderSettings,
     pub(crate) index: IndexSettings,
     pub(crate) cache: CacheSettings,
+    pub(crate) feedback: FeedbackSettings,
+    /// Disk that the log of decisions may take; 0 keeps none.
+    pub(crate) decisions_bytes_max: u64,
     pub(crate) tenants: Vec<TenantSettings>,
 }
 
@@ -76,6 +79,13 @@ pub(crate) struct CacheSettings {
     pub(crate) ttl: Duration,
 }
 
+/// Answers that somebody may still judge.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FeedbackSettings {
+    pub(crate) bytes_max: u64,
+    pub(crate) keep: Duration,
+}
+
 /// A tenant and its key.
 pub(crate) struct TenantSettings {
     pub(crate) tenant: Arc<Tenant>,
@@ -120,6 +130,8 @@ impl Settings {
             encoder: section(&root, "encoder", |table| reader.encoder(table)),
             index: section(&root, "index", |table| reader.index(table)),
             cache: section(&root, "cache", |table| reader.cache(table)),
+            feedback: section(&root, "feedback", feedback),
+            decisions_bytes_max: section(&root, "decisions", decisions_bytes_max),
             tenants: root
                 .optional("tenant")
                 .tables()
@@ -148,6 +160,19 @@ fn section<'d, T>(root: &Table<'d>, key: &str, read: impl FnOnce(Option<&Table<'
         table.finish();
     }
     value
+}
+
+fn feedback(table: Option<&Table<'_>>) -> FeedbackSettings {
+    let bytes_max = table.and_then(|table| table.optional("bytes_max").integer(0..=1 << 40));
+    let hours = table.and_then(|table| table.optional("keep_hours").integer(1..=8760));
+    FeedbackSettings {
+        bytes_max: bytes_max.unwrap_or(32 << 20),
+        keep: Duration::from_secs(hours.unwrap_or(24) * 3600),
+    }
+}
+
+fn decisions_bytes_max(table: Option<&Table<'_>>) -> u64 {
+    table.and_then(|table| table.optional("bytes_max").integer(0..=1 << 40)).unwrap_or(64 << 20)
 }
 
 struct Reader<'a> {

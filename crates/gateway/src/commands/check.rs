@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::commands::{load_settings, say};
-use crate::decider::{Files, load_encoder};
+use crate::live::Files;
+use crate::renew::load_encoder;
 use crate::{Failure, training};
 
 /// Checks the configuration.

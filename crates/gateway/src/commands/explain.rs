@@ -1,4 +1,4 @@
-//! `pointsman explain`: what would happen to a prompt, and why.
+//! `pointsman explain`: what would happen to a prompt, or has happened to a request, and why.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,12 +9,30 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::{load_settings, pretty, say};
 use crate::decider::{Case, Decider};
+use crate::decisions::{Entry, Told};
 use crate::house::in_words;
+use crate::stated::Stated;
 use crate::wishes::Wishes;
-use crate::{Failure, explain as told};
+use crate::{Failure, decisions, explain as told};
 
-/// Decides a prompt as the gateway would, and prints the decision.
-pub(crate) fn explain(
+/// What is to be explained.
+pub(crate) enum Subject<'a> {
+    /// A prompt, as it would be decided now.
+    Prompt { text: &'a str, system: Option<&'a str>, model: &'a str },
+    /// A decision of the past, by its id.
+    Decision(&'a str),
+}
+
+/// Prints a decision and its reasons.
+pub(crate) fn explain(config: &Path, subject: &Subject<'_>, as_json: bool) -> Result<(), Failure> {
+    match *subject {
+        Subject::Prompt { text, system, model } => prompt(config, text, system, model, as_json),
+        Subject::Decision(id) => decision(config, id, as_json),
+    }
+}
+
+/// Decides a prompt as the gateway would.
+fn prompt(
     config: &Path,
     text: &str,
     system: Option<&str>,
@@ -27,16 +45,17 @@ pub(crate) fn explain(
         .map_err(|error| Failure::Wrong(in_words(&error)))?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::Unavailable(format!("no runtime: {error}")))?;
-    let (live, tenant, wishes) = (decider.live.load_full(), Tenant::open(), Wishes::default());
+    let (live, tenant) = (decider.live.load_full(), Arc::new(Tenant::open()));
+    let stated = Arc::new(Stated::of(&request, &Wishes::default(), &tenant));
     let insight = runtime
-        .block_on(decider.measure(&live, &request, &wishes, &tenant))
+        .block_on(decider.measure(&live, &request, &stated, &tenant))
         .map_err(|error| Failure::Wrong(in_words(&error)))?;
     let case = Case {
         live: &live,
-        request: &request,
-        wishes: &wishes,
+        stated: &stated,
         tenant: &tenant,
         signals: &insight.signals,
+        opinions: &insight.opinions,
         funds_remaining: None,
     };
     let plan = decider.plan(&case).map_err(|error| Failure::Wrong(in_words(&error)))?;
@@ -49,6 +68,35 @@ pub(crate) fn explain(
         let change = change.map(|change| format!("it would be otherwise {change}")).unwrap_or_default();
         say(&format!("{}{change}", policy::explain(&plan, &insight.signals)));
     }
+    Ok(())
+}
+
+/// Tells a decision of the past from the log.
+fn decision(config: &Path, id: &str, as_json: bool) -> Result<(), Failure> {
+    let settings = load_settings(config)?;
+    let folder = decisions::folder(&settings.files.state);
+    let unreadable =
+        |error: std::io::Error| Failure::Unavailable(format!("{} cannot be read: {error}", folder.display()));
+    let mut id = id.strip_prefix("chatcmpl-").unwrap_or(id).to_owned();
+    let mut entry = decisions::find(&folder, &id).map_err(unreadable)?;
+    if let Some(Entry { told: Told::Cached(origin), .. }) = &entry {
+        say(&format!("{id} was answered from the cache, with the answer to {origin}:\n"));
+        id.clone_from(origin);
+        entry = decisions::find(&folder, &id).map_err(unreadable)?;
+    }
+    let Some(entry) = entry else {
+        return Err(Failure::Wrong(format!(
+            "{}: no decision `{id}`: it is older than `decisions.bytes_max` lets the log go back, or was refused before a \
+             decision",
+            folder.display()
+        )));
+    };
+    let decider = Decider::load(settings)?;
+    say(&if as_json {
+        pretty(&told::past_json(&decider, &entry))?
+    } else {
+        told::past_text(&decider, &entry)
+    });
     Ok(())
 }
 

@@ -11,8 +11,8 @@ use knowledge::{Corpus, Index, Progress, SearchOptions, Stage};
 use crate::Failure;
 use crate::cli::IndexCommand;
 use crate::commands::{is_watched, load_settings, say, say_error};
-use crate::decider::{load_encoder, open_index};
 use crate::house::in_words;
+use crate::renew::{load_encoder, open_index};
 use crate::settings::Settings;
 
 /// Does what the user asked for.

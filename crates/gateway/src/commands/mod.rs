@@ -4,6 +4,7 @@ mod check;
 mod eval;
 mod explain;
 mod index;
+mod outcomes;
 mod report;
 mod task;
 
@@ -13,8 +14,9 @@ use std::path::Path;
 
 pub(crate) use check::check;
 pub(crate) use eval::eval;
-pub(crate) use explain::explain;
+pub(crate) use explain::{Subject, explain};
 pub(crate) use index::index;
+pub(crate) use outcomes::outcomes;
 pub(crate) use report::report;
 pub(crate) use task::task;
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::Failure;
 use crate::cli::TaskCommand;
 use crate::commands::{load_settings, say};
-use crate::decider::load_encoder;
 use crate::house::{in_words, now_ms};
+use crate::renew::load_encoder;
 use crate::settings::Settings;
 use crate::tasks::{Task, Tasks, check_name};
 

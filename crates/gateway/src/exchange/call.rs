@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use api::{Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage};
+use api::{ChatRequest, Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
 
 use super::decide::Decided;
 use super::ground::{Ground, Grounded, annotate, sources};
-use super::{Step, Ticket};
+use super::{Step, Ticket, check};
 use crate::house::{Backend, now_s};
 use crate::reader;
 
@@ -34,7 +34,8 @@ impl Grounded {
             self.decided.ticket.attempt("extractive");
             return Ok(Called { decided: self.decided, answer, sources: Vec::new() });
         }
-        let mut targets = std::mem::take(&mut self.decided.plan.targets).into_iter().peekable();
+        let plan = Arc::clone(&self.decided.plan);
+        let mut targets = plan.targets.iter().peekable();
         let mut trouble = Error::internal("a plan without targets");
         while let Some(target) = targets.next() {
             let last = targets.peek().is_none();
@@ -64,7 +65,10 @@ impl Grounded {
     async fn attempt(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
         self.decided.ticket.attempt(model);
         let opened = self.open(model, last).await?;
-        match (opened, self.decided.request.stream) {
+        // An answer that is to be checked is not given before it is whole.
+        let streams =
+            self.decided.request.stream && (last || !check::holds_streams(&self.decided.plan.checks));
+        match (opened, streams) {
             (Answer::Stream { first, rest }, false) => {
                 let whole = self.decided.ticket.waiting(gather(first, rest)).await?;
                 self.accept(model, whole, last)
@@ -80,7 +84,12 @@ impl Grounded {
         let usage = usage.unwrap_or_else(|| estimated(&self.decided, answer_bytes(&completion)));
         completion.usage = Some(usage.clone());
         self.decided.ticket.charge(&usage);
-        check_contract(&self.decided.request.contract, &completion, last)?;
+        if !last {
+            check::check(&self.decided.plan.checks, &self.decided.request, &completion)?;
+        }
+        if !self.decided.request.sampling.logprobs {
+            check::without_logprobs(&mut completion);
+        }
         if let Some(ground) = self.ground.as_ref().filter(|_| model != "extractive") {
             cite(&mut completion, ground, &self.decided.request.contract);
         }
@@ -97,6 +106,10 @@ impl Grounded {
             Some(ground) if model != "extractive" => &ground.request(&self.decided.request)?,
             _ => &self.decided.request,
         };
+        let supports =
+            ticket.live.policies.catalogue().get(model).is_some_and(|model| model.supports.logprobs);
+        let checked = check::with_logprobs(&self.decided.plan.checks, request).filter(|_| supports && !last);
+        let request = checked.as_ref().unwrap_or(request);
         let backend = house.backend(model)?;
         let reply = match &*backend {
             Backend::Task => {
@@ -152,12 +165,23 @@ async fn begin(ticket: &mut Ticket, mut rest: Chunks) -> Result<Answer, Error> {
             Ok(Answer::Stream { first, rest })
         }
         Some(Err(error)) => Err(error),
-        None => Err(Error::new(
-            Fault::UpstreamFailed,
-            "upstream_empty",
-            "The model ended its answer before it began.",
-        )),
+        None => Err(empty()),
     }
+}
+
+/// A reply as a whole answer.
+pub(super) async fn gather_reply(reply: Reply) -> Result<Completion, Error> {
+    match reply {
+        Reply::Whole(completion) => Ok(*completion),
+        Reply::Stream(mut chunks) => match chunks.next().await {
+            Some(first) => gather(first?, chunks).await,
+            None => Err(empty()),
+        },
+    }
+}
+
+fn empty() -> Error {
+    Error::new(Fault::UpstreamFailed, "upstream_empty", "The model ended its answer before it began.")
 }
 
 async fn gather(first: Chunk, mut rest: Chunks) -> Result<Completion, Error> {
@@ -189,25 +213,6 @@ fn goes_on(error: &Error) -> bool {
     }
 }
 
-/// A JSON contract holds when the text is JSON; the last target's answer is given as it is, since nobody can do better.
-fn check_contract(contract: &Contract, completion: &Completion, last: bool) -> Result<(), Error> {
-    let is_json = match contract {
-        Contract::Free | Contract::Labels(_) => true,
-        Contract::JsonObject | Contract::JsonSchema(_) => completion.choices.iter().all(|choice| {
-            let text = choice.message.content.as_deref();
-            text.is_none_or(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
-        }),
-    };
-    if is_json || last {
-        return Ok(());
-    }
-    Err(Error::new(
-        Fault::UpstreamFailed,
-        "contract_broken",
-        "The model's answer is not the JSON that was asked for.",
-    ))
-}
-
 /// Adds the sources to a reader's answer: for programs always, for people where the answer is free text.
 fn cite(completion: &mut Completion, ground: &Ground, contract: &Contract) {
     let citations = knowledge::cite(&ground.findings);
@@ -226,6 +231,14 @@ fn answer_bytes(completion: &Completion) -> usize {
 /// A usage for a target that gave none: four bytes a token, the usual rule of thumb for English.
 pub(crate) fn estimated(decided: &Decided, answer_bytes: usize) -> Usage {
     Usage::estimated(decided.insight.signals.tokens_in, answer_bytes.div_ceil(4) as u64)
+}
+
+/// The usage that an answer tells, or an estimate by the same rule.
+pub(super) fn usage_of(completion: &Completion, request: &ChatRequest) -> Usage {
+    let prompt: usize = request.messages.iter().map(|message| message.content.text().len()).sum();
+    completion.usage.clone().unwrap_or_else(|| {
+        Usage::estimated(prompt.div_ceil(4) as u64, answer_bytes(completion).div_ceil(4) as u64)
+    })
 }
 
 /// The id under which our log and the upstream's can be joined.

@@ -1,5 +1,6 @@
 //! From a request to a plan whose worst case is paid for: measured, decided, reserved.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::{ChatRequest, Error, Fault, Money, Plan};
@@ -8,7 +9,9 @@ use cache::Key;
 use super::recall::Missed;
 use super::{Step, Ticket};
 use crate::decider::{Case, Insight};
+use crate::decisions::Decision;
 use crate::house::now_ms;
+use crate::stated::Stated;
 use crate::wishes::Wishes;
 
 /// A reservation outlives its deadline by this much, for what is settled after the last byte.
@@ -19,6 +22,7 @@ pub(crate) struct Classified {
     ticket: Ticket,
     wishes: Wishes,
     request: ChatRequest,
+    stated: Arc<Stated>,
     key: Option<Key>,
     insight: Insight,
 }
@@ -31,7 +35,7 @@ pub(crate) struct Decided {
     /// Under which the answer may be remembered.
     pub(crate) key: Option<Key>,
     pub(crate) insight: Insight,
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
 }
 
 /// A request whose worst case is paid for.
@@ -41,11 +45,12 @@ impl Missed {
     /// Measures what the policy reads, and nothing else.
     pub(crate) async fn classify(self) -> Step<Classified> {
         let Self { mut ticket, wishes, request, key } = self;
+        let stated = Arc::new(Stated::of(&request, &wishes, &ticket.tenant));
         let decider = &ticket.house.decider;
-        let measured = decider.measure(&ticket.live, &request, &wishes, &ticket.tenant).await;
+        let measured = decider.measure(&ticket.live, &request, &stated, &ticket.tenant).await;
         ticket.stage("classify");
         match measured {
-            Ok(insight) => Ok(Classified { ticket, wishes, request, key, insight }),
+            Ok(insight) => Ok(Classified { ticket, wishes, request, stated, key, insight }),
             Err(error) => Err(ticket.refuse(&error)),
         }
     }
@@ -54,10 +59,18 @@ impl Missed {
 impl Classified {
     /// Asks the policy. Later stages only obey its plan.
     pub(crate) fn decide(self) -> Step<Decided> {
-        let Self { mut ticket, wishes, request, key, insight } = self;
-        match decide(&ticket, &request, &wishes, &insight) {
+        let Self { mut ticket, wishes, request, stated, key, insight } = self;
+        match decide(&ticket, &stated, &insight) {
             Ok(plan) => {
+                let plan = Arc::new(plan);
                 ticket.set_plan(&plan, insight.signals.tokens_in);
+                ticket.set_decision(Decision {
+                    revision: ticket.live.revision.clone(),
+                    stated,
+                    signals: Arc::clone(&insight.signals),
+                    opinions: insight.opinions.clone(),
+                    plan: Arc::clone(&plan),
+                });
                 ticket.stage("decide");
                 let key = key.filter(|_| plan.cache.write);
                 Ok(Decided { ticket, wishes, request, key, insight, plan })
@@ -68,32 +81,22 @@ impl Classified {
 }
 
 /// The plan for a request whose signals are known.
-pub(super) fn decide(
-    ticket: &Ticket,
-    request: &ChatRequest,
-    wishes: &Wishes,
-    insight: &Insight,
-) -> Result<Plan, Error> {
+pub(super) fn decide(ticket: &Ticket, stated: &Stated, insight: &Insight) -> Result<Plan, Error> {
     // The policy knows no clock, so it cannot say when a spent budget is whole again.
-    ticket.house.decider.plan(&case(ticket, request, wishes, insight)).map_err(|error| match error.fault {
+    ticket.house.decider.plan(&case(ticket, stated, insight)).map_err(|error| match error.fault {
         Fault::BudgetExceeded => error.with_retry_after(ledger::until_next_day(now_ms())),
         _ => error,
     })
 }
 
 /// What the decision about a request rests on.
-pub(super) fn case<'a>(
-    ticket: &'a Ticket,
-    request: &'a ChatRequest,
-    wishes: &'a Wishes,
-    insight: &'a Insight,
-) -> Case<'a> {
+pub(super) fn case<'a>(ticket: &'a Ticket, stated: &'a Stated, insight: &'a Insight) -> Case<'a> {
     Case {
         live: &ticket.live,
-        request,
-        wishes,
+        stated,
         tenant: &ticket.tenant,
         signals: &insight.signals,
+        opinions: &insight.opinions,
         funds_remaining: ticket.house.funds.remaining(&ticket.tenant, now_ms()),
     }
 }

@@ -15,21 +15,26 @@
 
 mod admit;
 mod call;
+mod check;
 mod decide;
 mod embeddings;
+mod feedback;
 mod ground;
 mod read;
 mod recall;
 mod relay;
 mod route;
+mod shadow;
 mod ticket;
 
 use http::Response;
 
 pub(crate) use admit::{Arrived, presented_key};
 pub(crate) use embeddings::embeddings;
+pub(crate) use feedback::feedback;
 pub(crate) use ground::{Ground, annotate, sources};
 pub(crate) use route::route;
+pub(crate) use shadow::SHADOWS_MAX;
 pub(crate) use ticket::refusal;
 
 use crate::body::Body;

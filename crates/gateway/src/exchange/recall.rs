@@ -95,6 +95,7 @@ impl Remembered {
         ticket.record.provider.clone_from(&origin.provider);
         ticket.record.reference_cost = origin.reference_cost;
         "cached".clone_into(&mut ticket.record.reason);
+        ticket.set_cached(&origin.decision);
         ticket.record.status = 200;
         let mut response = respond_stored(&hit.entry, &request);
         ticket.decorate(response.headers_mut());

@@ -1,6 +1,7 @@
 //! The answer goes to the client. A streamed one is pumped by a task of its own that outlives the client: hyper drops
 //! the exchange when the client leaves, and the money must be settled all the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{ChatRequest, Chunk, Chunks, Completion, Error, Gather, Usage, sse};
@@ -12,10 +13,11 @@ use http::{HeaderName, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::Ticket;
 use super::call::{Answer, Called, estimated};
 use super::decide::Decided;
 use super::ground::sources;
+use super::{Ticket, shadow};
+use crate::answered::{self, Answered};
 use crate::body::{Body, fed, whole};
 use crate::explain;
 use crate::house::now_ms;
@@ -44,6 +46,7 @@ impl Called {
 }
 
 fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
+    keep_in_mind(&decided, &completion);
     let Decided { mut ticket, key, plan, insight, wishes, .. } = decided;
     let remembered = remember(&ticket, key.as_ref(), &completion);
     let stored = remembered.is_some();
@@ -206,6 +209,7 @@ impl Pump {
     async fn finish(&mut self, usage: &Usage) {
         let mut completion = std::mem::take(&mut self.gather).finish();
         completion.usage = Some(usage.clone());
+        keep_in_mind(&self.decided, &completion);
         remember(&self.decided.ticket, self.decided.key.as_ref(), &completion);
         let mut sent = true;
         if self.decided.request.include_usage {
@@ -238,6 +242,26 @@ impl Pump {
         }
         totals
     }
+}
+
+/// Lets a whole answer be judged later, and compared now. What is private stays out of both.
+fn keep_in_mind(decided: &Decided, completion: &Completion) {
+    let Decided { ticket, plan, request, insight, .. } = decided;
+    if plan.private {
+        return;
+    }
+    if ticket.house.decider.settings.feedback.bytes_max > 0 {
+        let answered = Answered {
+            tenant: Arc::clone(&ticket.tenant.name),
+            prompt: request.last_user_text(),
+            vector: insight.vector.clone(),
+            model: ticket.record.model.clone(),
+            cost: ticket.record.cost,
+            said: answered::short(completion),
+        };
+        ticket.house.judgeable.put(ticket.id(), answered);
+    }
+    shadow::cast(ticket, plan, request, completion);
 }
 
 /// Remembers a whole answer where the plan allows it; what is remembered comes back as JSON.

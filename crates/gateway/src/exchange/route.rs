@@ -1,12 +1,16 @@
 //! `POST /v1/route`: the decision without the call.
 
+use std::sync::Arc;
+
 use http::Response;
+use serde_json::json;
 
 use super::decide::{case, decide};
 use super::relay::json_response;
 use super::{Arrived, Step};
 use crate::body::Body;
 use crate::explain;
+use crate::stated::Stated;
 
 /// Decides a request and tells the plan, the signals and the reasons, calling nothing.
 pub(crate) async fn route(arrived: Arrived) -> Response<Body> {
@@ -16,18 +20,16 @@ pub(crate) async fn route(arrived: Arrived) -> Response<Body> {
 async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let asked = arrived.admit()?.read().await?;
     let mut ticket = asked.ticket;
-    let insight =
-        match ticket.house.decider.measure(&ticket.live, &asked.request, &asked.wishes, &ticket.tenant).await
-        {
-            Ok(insight) => insight,
-            Err(error) => return Err(ticket.refuse(&error)),
-        };
-    match decide(&ticket, &asked.request, &asked.wishes, &insight) {
+    let stated = Arc::new(Stated::of(&asked.request, &asked.wishes, &ticket.tenant));
+    let decider = Arc::clone(&ticket.house.decider);
+    let insight = match decider.measure(&ticket.live, &asked.request, &stated, &ticket.tenant).await {
+        Ok(insight) => insight,
+        Err(error) => return Err(ticket.refuse(&error)),
+    };
+    match decide(&ticket, &stated, &insight) {
         Ok(plan) => {
             let mut told = explain::json(&plan, &insight.signals);
-            let change =
-                ticket.house.decider.nearest_change(&case(&ticket, &asked.request, &asked.wishes, &insight));
-            told["nearest_change"] = serde_json::json!(change);
+            told["nearest_change"] = json!(decider.nearest_change(&case(&ticket, &stated, &insight)));
             let mut response = json_response(&told);
             ticket.record.status = 200;
             ticket.decorate(response.headers_mut());

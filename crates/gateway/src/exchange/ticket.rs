@@ -13,8 +13,9 @@ use http::{HeaderMap, Response, StatusCode};
 use ledger::{Record, Reservation, Tokens};
 
 use crate::body::{Body, whole};
-use crate::decider::Live;
+use crate::decisions::{Decision, Entry, Told};
 use crate::house::{House, now_ms};
+use crate::live::Live;
 use crate::metrics::{CallLabels, DecisionLabels, MoneyLabels, StageLabels, TenantLabels, TokenLabels};
 
 /// The client left before its answer was whole; nginx's number, known to every operator.
@@ -40,6 +41,8 @@ pub(crate) struct Ticket {
     /// The prompt's length, for a call that is broken off before it tells.
     prompt_tokens: u64,
     reservation: Option<Reservation>,
+    /// What the log of decisions is told at the end.
+    told: Option<Told>,
     operation: &'static str,
     error_code: &'static str,
     /// Why the request went past the cache.
@@ -78,6 +81,7 @@ impl Ticket {
             calling: false,
             prompt_tokens: 0,
             reservation: None,
+            told: None,
             operation,
             error_code: "",
             forwarded: Forwarded::Bypass,
@@ -140,6 +144,16 @@ impl Ticket {
         if plan.degraded.is_some() {
             self.house.metrics.degraded.get_or_create(&labels).inc();
         }
+    }
+
+    /// Lets the log know what was decided.
+    pub(crate) fn set_decision(&mut self, decision: Decision) {
+        self.told = Some(Told::Decided(Arc::new(decision)));
+    }
+
+    /// Lets the log know which decision led to the stored answer that is given.
+    pub(crate) fn set_cached(&mut self, decision: &str) {
+        self.told = Some(Told::Cached(decision.to_owned()));
     }
 
     pub(crate) fn hold(&mut self, reservation: Reservation) {
@@ -258,6 +272,12 @@ impl Ticket {
             reservation.post(self.record.cost);
         }
         self.count();
+        if let Some(told) = self.told.take().filter(|_| self.house.decisions.kept()) {
+            let taken = self.house.decisions.add(Entry { record: self.record.clone(), told });
+            if !taken {
+                self.house.metrics.decisions_left_out.inc();
+            }
+        }
         if self.house.book.append(self.record.clone()).is_err() {
             self.house.metrics.unrecorded.inc();
         }

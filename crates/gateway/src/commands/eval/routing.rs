@@ -1,56 +1,20 @@
 //! `pointsman eval routing`: what routing by recorded outcomes is worth, beside what needs no router.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use api::Embed;
-use flate2::read::GzDecoder;
 use indicatif::ProgressBar;
-use learn::routing::{Figures, Outcome, Protocol, RoutingReport, Trial, cross_validate, train_and_test};
-use serde::Deserialize;
+use learn::routing::{Figures, Protocol, RoutingReport, Trial, cross_validate, train_and_test};
 
 use crate::Failure;
 use crate::commands::{is_watched, load_settings, pretty, say};
-use crate::decider::load_encoder;
 use crate::house::in_words;
+use crate::outcomes::lines;
+use crate::renew::load_encoder;
 
 /// Folds, replicates and noise are all drawn from it, so that two runs agree.
 const SEED: u64 = 17;
-/// Mistakes of a file that are told one by one.
-const TOLD_MAX: usize = 10;
-
-/// A line of the file.
-#[derive(Deserialize)]
-struct Line {
-    id: serde_json::Value,
-    prompt: String,
-    #[serde(default)]
-    group: String,
-    models: BTreeMap<String, Given>,
-}
-
-/// An outcome as it is written; what nobody judged is null.
-#[derive(Deserialize)]
-struct Given {
-    score: Option<f64>,
-    cost: Option<f64>,
-}
-
-impl From<Given> for Outcome {
-    fn from(given: Given) -> Self {
-        Self { score: given.score.unwrap_or(f64::NAN), cost: given.cost.unwrap_or(f64::NAN) }
-    }
-}
-
-/// Reads a line. Python writes `NaN`, which is no JSON, where a score is missing: it is taken for null.
-fn parse(line: &str) -> Result<Line, serde_json::Error> {
-    serde_json::from_str(line)
-        .or_else(|error| serde_json::from_str(&line.replace(": NaN", ": null")).map_err(|_| error))
-}
-
 /// Where the trials come from and how they are split.
 pub(super) struct Task<'a> {
     pub(super) data: &'a Path,
@@ -75,48 +39,17 @@ pub(super) fn routing(config: &Path, task: &Task<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the trials of a JSONL file, gzip by its name, and encodes their prompts.
+/// Reads the trials of a file and encodes their prompts.
 fn read(path: &Path, encoder: &dyn Embed) -> Result<Vec<Trial>, Failure> {
-    let cannot =
-        |error: std::io::Error| Failure::Wrong(format!("{}: cannot be read: {error}", path.display()));
-    let file = File::open(path).map_err(cannot)?;
-    let plain: Box<dyn Read> = match path.extension() {
-        Some(end) if end == "gz" => Box::new(GzDecoder::new(file)),
-        _ => Box::new(file),
-    };
-    let mut trials = Vec::new();
-    let mut mistakes = Vec::new();
-    for (number, line) in BufReader::new(plain).lines().enumerate() {
-        let line = line.map_err(cannot)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        match parse(&line) {
-            Ok(line) => trials.push(Trial {
-                id: line.id.as_str().map_or_else(|| line.id.to_string(), str::to_owned),
-                group: line.group,
-                prompt: line.prompt,
-                vector: Vec::new(),
-                models: line.models.into_iter().map(|(name, given)| (name, given.into())).collect(),
-            }),
-            Err(error) => mistakes.push(format!(
-                "{}:{}: a line must be {{\"id\", \"prompt\", \"group\", \"models\": {{NAME: {{\"score\", \"cost\"}}}}}}: {error}",
-                path.display(),
-                number + 1
-            )),
-        }
-        if mistakes.len() == TOLD_MAX {
-            break;
-        }
-    }
-    if !mistakes.is_empty() {
-        return Err(Failure::Wrong(mistakes.join("\n")));
-    }
-    let bar = if is_watched() { ProgressBar::new(trials.len() as u64) } else { ProgressBar::hidden() };
-    for trial in &mut trials {
+    let lines = lines::read(path)?;
+    let bar = if is_watched() { ProgressBar::new(lines.len() as u64) } else { ProgressBar::hidden() };
+    let mut trials = Vec::with_capacity(lines.len());
+    for line in lines {
         let vectors =
-            encoder.embed(&[&trial.prompt]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
-        trial.vector = vectors.into_iter().next().unwrap_or_default();
+            encoder.embed(&[&line.prompt]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+        let vector = vectors.into_iter().next().unwrap_or_default();
+        let (id, models) = (line.id(), line.outcomes());
+        trials.push(Trial { id, group: line.group, prompt: line.prompt, vector, models });
         bar.inc(1);
     }
     bar.finish_and_clear();

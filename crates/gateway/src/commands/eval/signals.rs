@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::noise::{Dice, noisy};
 use crate::commands::{load_settings, pretty, say};
-use crate::decider::load_encoder;
+use crate::renew::load_encoder;
 use crate::{Failure, training};
 
 /// Any seed will do; it is fixed so that two runs agree.

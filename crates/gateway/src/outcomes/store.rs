@@ -1,0 +1,284 @@
+//! What is known of how models fared, on disk: one JSONL file a source in `outcomes/` of the state folder. Imported files
+//! are replaced whole; feedback is appended by the gateway alone. Refuses private requests: its callers never bring one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use api::{Embed, Error, Vector};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use learn::routing::{Outcome, Trial};
+use serde::{Deserialize, Serialize};
+
+/// The source that `/v1/feedback` writes.
+pub(crate) const FEEDBACK: &str = "feedback";
+/// Feedback beyond this is forgotten, oldest first.
+pub(crate) const FEEDBACK_ROWS_MAX: usize = 20_000;
+
+/// A request and its outcomes, as kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// Names the request; a later row of the same name takes its place.
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) group: String,
+    pub(crate) prompt: String,
+    pub(crate) models: BTreeMap<String, Fared>,
+    /// The prompt's vector: base64 of little-endian 32-bit floats, and the encoder that made it.
+    pub(crate) vector: String,
+    pub(crate) encoder: String,
+}
+
+/// How a model fared: JSON has no word for what is not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fared {
+    pub(crate) score: Option<f64>,
+    pub(crate) cost: Option<f64>,
+}
+
+impl From<Outcome> for Fared {
+    fn from(outcome: Outcome) -> Self {
+        let known = |value: f64| Some(value).filter(|value| value.is_finite());
+        Self { score: known(outcome.score), cost: known(outcome.cost) }
+    }
+}
+
+impl From<Fared> for Outcome {
+    fn from(fared: Fared) -> Self {
+        Self { score: fared.score.unwrap_or(f64::NAN), cost: fared.cost.unwrap_or(f64::NAN) }
+    }
+}
+
+/// A vector as text.
+pub(crate) fn written(vector: &[f32]) -> String {
+    STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+fn read_vector(text: &str) -> Option<Vector> {
+    let bytes = STANDARD.decode(text).ok()?;
+    let whole = bytes.len().is_multiple_of(4).then(|| bytes.chunks_exact(4));
+    Some(whole?.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+}
+
+/// A source and what it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) rows: usize,
+    pub(crate) models: Vec<String>,
+}
+
+/// The outcomes of one state folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store below a state folder, which need not be there yet.
+    pub(crate) fn new(state: &Path) -> Self {
+        Self { folder: state.join("outcomes") }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.jsonl"))
+    }
+
+    /// The names of all sources, sorted.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "jsonl") {
+                names.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// What each source holds.
+    pub(crate) fn sources(&self) -> io::Result<Vec<Source>> {
+        let source = |name: String| {
+            let rows = self.rows(&name)?;
+            let mut models: Vec<String> = rows.iter().flat_map(|row| row.models.keys().cloned()).collect();
+            models.sort();
+            models.dedup();
+            Ok(Source { name, rows: rows.len(), models })
+        };
+        self.names()?.into_iter().map(source).collect()
+    }
+
+    /// The rows of a source, each id once; lines that a crash has torn are none.
+    fn rows(&self, name: &str) -> io::Result<Vec<Row>> {
+        let mut rows: Vec<Row> = Vec::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for line in BufReader::new(File::open(self.path(name))?).split(b'\n') {
+            let Ok(row) = serde_json::from_slice::<Row>(&line?) else { continue };
+            match places.get(&row.id) {
+                Some(place) => rows[*place] = row,
+                None => {
+                    places.insert(row.id.clone(), rows.len());
+                    rows.push(row);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Replaces a source, all or nothing.
+    pub(crate) fn replace(&self, name: &str, rows: &[Row]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let beside = self.folder.join(format!("{name}.tmp"));
+        let mut file = io::BufWriter::new(File::create(&beside)?);
+        for row in rows {
+            serde_json::to_writer(&mut file, row)?;
+            file.write_all(b"\n")?;
+        }
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(beside, self.path(name))
+    }
+
+    /// Forgets a source; false where there was none.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<bool> {
+        match fs::remove_file(self.path(name)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds a verdict. Only the gateway calls this, one at a time.
+    pub(crate) fn append_feedback(&self, row: &Row) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let mut line = serde_json::to_vec(row)?;
+        line.push(b'\n');
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(FEEDBACK))?;
+        if file.metadata()?.len() > 0 && !ends_with_newline(&self.path(FEEDBACK))? {
+            file.write_all(b"\n")?;
+        }
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+
+    /// Keeps the newest verdicts only.
+    pub(crate) fn trim_feedback(&self) -> io::Result<()> {
+        let path = self.path(FEEDBACK);
+        if !path.exists() {
+            return Ok(());
+        }
+        let rows = self.rows(FEEDBACK)?;
+        match rows.len().checked_sub(FEEDBACK_ROWS_MAX) {
+            None | Some(0) => Ok(()),
+            Some(old) => self.replace(FEEDBACK, &rows[old..]),
+        }
+    }
+
+    /// Names the content of all sources: what is learnt from them is kept under it.
+    pub(crate) fn fingerprint(&self) -> io::Result<Option<String>> {
+        let names = self.names()?;
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        for name in names {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+            hasher.update_reader(File::open(self.path(&name))?)?;
+        }
+        Ok(Some(hasher.finalize().to_hex()[..32].to_owned()))
+    }
+
+    /// Everything, to learn from. Prompts whose vectors another encoder made are encoded anew.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the encoder failed.
+    pub(crate) fn trials(&self, encoder: &dyn Embed) -> Result<Vec<Trial>, Error> {
+        let mut trials = Vec::new();
+        for name in self.names().map_err(Error::internal)? {
+            for row in self.rows(&name).map_err(Error::internal)? {
+                let kept = (row.encoder == encoder.fingerprint()).then(|| read_vector(&row.vector)).flatten();
+                let vector = match kept {
+                    Some(vector) => vector,
+                    None => encoder.embed(&[&row.prompt])?.pop().unwrap_or_default(),
+                };
+                let group = if row.group.is_empty() { name.clone() } else { row.group };
+                let models = row.models.into_iter().map(|(model, fared)| (model, fared.into())).collect();
+                trials.push(Trial { id: row.id, group, prompt: row.prompt, vector, models });
+            }
+        }
+        Ok(trials)
+    }
+}
+
+fn ends_with_newline(path: &Path) -> io::Result<bool> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, score: f64) -> Row {
+        Row {
+            id: id.to_owned(),
+            group: String::new(),
+            prompt: format!("prompt of {id}"),
+            models: BTreeMap::from([("m".to_owned(), Fared { score: Some(score), cost: None })]),
+            vector: written(&[0.25, -1.5]),
+            encoder: "e".to_owned(),
+        }
+    }
+
+    #[test]
+    fn sources_come_back_as_they_were_kept_and_later_rows_win() {
+        let state = tempfile::tempdir().expect("a folder");
+        let store = Store::new(state.path());
+        assert_eq!(store.fingerprint().expect("readable"), None);
+        store.replace("bench", &[row("a", 1.0), row("b", 0.0)]).expect("kept");
+        let before = store.fingerprint().expect("readable");
+        store.append_feedback(&row("c", 1.0)).expect("kept");
+        store.append_feedback(&row("c", 0.0)).expect("kept");
+        assert_ne!(store.fingerprint().expect("readable"), before);
+        let sources = store.sources().expect("readable");
+        let told: Vec<(&str, usize)> =
+            sources.iter().map(|source| (source.name.as_str(), source.rows)).collect();
+        assert_eq!(told, [("bench", 2), ("feedback", 1)]);
+        assert_eq!(store.rows(FEEDBACK).expect("readable"), [row("c", 0.0)]);
+        assert!(store.remove("bench").expect("removed") && !store.remove("bench").expect("gone"));
+    }
+
+    #[test]
+    fn a_torn_line_costs_only_itself() {
+        let state = tempfile::tempdir().expect("a folder");
+        let store = Store::new(state.path());
+        store.append_feedback(&row("a", 1.0)).expect("kept");
+        let mut file = OpenOptions::new().append(true).open(store.path(FEEDBACK)).expect("the file");
+        file.write_all(b"{\"id\":\"to").expect("room");
+        store.append_feedback(&row("b", 1.0)).expect("kept");
+        assert_eq!(store.rows(FEEDBACK).expect("readable"), [row("a", 1.0), row("b", 1.0)]);
+    }
+
+    #[test]
+    fn vectors_survive_being_written() {
+        let vector = vec![0.1, -2.5e-7, 3.4e38];
+        assert_eq!(read_vector(&written(&vector)), Some(vector));
+        assert_eq!(read_vector("AAA"), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! What changes under a running gateway: an index or a task that another process has put in place, an index that has to be
+//! built anew, outcomes that have to be learnt from.
+
+use std::sync::{Arc, PoisonError};
+use std::thread;
+
+use api::{Embed, Error};
+use classify::{Encoder, EncoderOptions};
+use knowledge::{Corpus, Index, Opened};
+
+use crate::decider::Decider;
+use crate::house::in_words;
+use crate::outcomes::{Learnt, Row};
+use crate::settings::Settings;
+use crate::tasks::Tasks;
+
+/// So many verdicts, or this share of what is known already, are worth learning anew.
+const VERDICTS_MIN: usize = 20;
+const VERDICTS_SHARE: usize = 20;
+
+/// Where the learning from outcomes stands.
+#[derive(Debug, Default)]
+pub(crate) struct Learning {
+    /// Verdicts that have come since the last training began.
+    verdicts: usize,
+    /// A training is under way.
+    busy: bool,
+}
+
+impl Decider {
+    /// Takes up an index, a task or outcomes that another process has put in place.
+    pub(crate) fn refresh(self: &Arc<Self>) {
+        let (tasks, problems) = Tasks::load(&self.settings.files.state, self.encoder.fingerprint());
+        for problem in problems {
+            tracing::warn!(%problem, "a trained task is left out");
+        }
+        self.tasks.store(Arc::new(tasks));
+        self.take_up_outcomes();
+        match open_index(&self.settings, &self.encoder) {
+            // Where there is none, what serves goes on: the files of an open index stay readable when they are moved.
+            Ok((index, rebuild)) => {
+                if let Some(index) = index {
+                    self.index.store(Some(Arc::new(index)));
+                }
+                *self.rebuild.lock().unwrap_or_else(PoisonError::into_inner) = rebuild;
+            }
+            Err(error) => tracing::error!(%error, "the index could not be opened again"),
+        }
+    }
+
+    /// Builds the index anew from the configured corpus if it was damaged or does not fit. Blocks for as long as the
+    /// encoder needs; the last sound one serves meanwhile.
+    pub(crate) fn mend_index(self: &Arc<Self>) {
+        let Some(why) = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if self.settings.index.corpus.is_empty() {
+            tracing::error!(%why, "the index has to be built anew: run `pointsman index build` with its folders");
+            return;
+        }
+        tracing::warn!(%why, "the index is built anew from `index.corpus`");
+        let corpus = Corpus::new(self.settings.index.corpus.clone());
+        match knowledge::build(&corpus, &self.settings.index.path, &*self.encoder, &|_| {}) {
+            Ok(report) => {
+                tracing::info!(passages = report.passages, "the index was built anew");
+                self.refresh();
+            }
+            Err(error) => tracing::error!(%error, "the index could not be built anew"),
+        }
+    }
+
+    /// Takes up the router for the outcomes on disk; where that is not trained yet, trains it meanwhile.
+    pub(crate) fn take_up_outcomes(self: &Arc<Self>) {
+        match Learnt::kept(&self.store, &*self.encoder) {
+            Ok(Some(kept)) => {
+                let stale = !kept.fresh;
+                self.learnt.store(Some(Arc::new(kept.learnt)));
+                if stale {
+                    self.learn();
+                }
+            }
+            Ok(None) => {
+                self.learnt.store(None);
+                self.learn();
+            }
+            Err(error) => tracing::error!(%error, "the outcomes could not be read"),
+        }
+    }
+
+    /// Keeps a verdict, and learns anew once enough have come. Blocks.
+    pub(crate) fn learn_from(self: &Arc<Self>, row: &Row) -> Result<(), Error> {
+        let enough = {
+            // The lock also keeps two verdicts from being written into each other.
+            let mut learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+            self.store.append_feedback(row).map_err(Error::internal)?;
+            learning.verdicts += 1;
+            let known = self.learnt.load().as_ref().map_or(0, |learnt| learnt.rows);
+            learning.verdicts >= VERDICTS_MIN.max(known / VERDICTS_SHARE)
+        };
+        if enough {
+            self.learn();
+        }
+        Ok(())
+    }
+
+    /// Trains on a thread of its own, unless one is at it.
+    fn learn(self: &Arc<Self>) {
+        {
+            let mut learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+            if learning.busy {
+                return;
+            }
+            *learning = Learning { verdicts: 0, busy: true };
+        }
+        let decider = Arc::clone(self);
+        let started = thread::Builder::new().name("learning".to_owned()).spawn(move || {
+            let trimmed = decider.store.trim_feedback().map_err(Error::internal);
+            match trimmed.and_then(|()| Learnt::train(&decider.store, &*decider.encoder)) {
+                Ok(learnt) => {
+                    if let Some(learnt) = &learnt {
+                        tracing::info!(rows = learnt.rows, "learnt from outcomes");
+                    }
+                    decider.learnt.store(learnt.map(Arc::new));
+                }
+                Err(error) => tracing::error!(%error, "the outcomes could not be learnt from"),
+            }
+            decider.learning.lock().unwrap_or_else(PoisonError::into_inner).busy = false;
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to learn on");
+            self.learning.lock().unwrap_or_else(PoisonError::into_inner).busy = false;
+        }
+    }
+}
+
+/// Loads the sentence encoder.
+///
+/// # Errors
+/// In one sentence: what is missing or wrong, and what to do.
+pub(crate) fn load_encoder(settings: &Settings) -> Result<Encoder, String> {
+    let options = EncoderOptions {
+        model_dir: settings.encoder.model.clone(),
+        hub: settings.encoder.hub,
+        runtime: settings.encoder.runtime.clone(),
+        sessions: settings.encoder.sessions,
+    };
+    Encoder::load(&options).map_err(|error| in_words(&error))
+}
+
+/// Opens the newest sound index that fits the encoder; the second value says why it should be built anew.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn open_index(
+    settings: &Settings,
+    encoder: &Encoder,
+) -> Result<(Option<Index>, Option<String>), String> {
+    let damaged = |set_aside: &std::path::Path, why: &str| {
+        format!("the index was damaged ({why}) and set aside as {}", set_aside.display())
+    };
+    let opened = knowledge::open(&settings.index.path, encoder.fingerprint());
+    Ok(match opened.map_err(|error| in_words(&error))? {
+        Opened::Ready(index) => (Some(index), None),
+        Opened::Fallback { index, set_aside, why } => (Some(index), Some(damaged(&set_aside, &why))),
+        Opened::Missing => (None, None),
+        Opened::Damaged { set_aside, why } => (None, Some(damaged(&set_aside, &why))),
+        Opened::Stale { why } => (None, Some(why)),
+    })
+}
