@@ -10,6 +10,8 @@
 //! | `gated`           | streams two events, then waits until the test opens its gate                      |
 //! | `error-in-stream` | streams two events and then an error                                              |
 //! | `error-in-200`    | answers 200 with an error inside                                                  |
+//! | `loops`           | answers whole, with a phrase repeated over and over                               |
+//! | `unsure`          | answers whole, with improbable tokens where log-probabilities are asked for       |
 //! | `e400`, `e401`, `e429`, `e500`, `e503` | answers with that status                                     |
 //! | `flaky-N`         | fails N times with 500, then is `ok`                                              |
 //! | `reset`           | resets the connection                                                             |
@@ -241,6 +243,14 @@ impl Reply<'_> {
                 self.body(200, "", "application/json", b"<html>502 Bad Gateway, dressed as 200</html>")
             }
             "garbage-head" => self.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n").and(None),
+            "loops" => {
+                self.told(|body| body["choices"][0]["message"]["content"] = json!("and so on ".repeat(20)))
+            }
+            "unsure" => {
+                let tokens =
+                    json!({"content": [{"token": "Zug", "logprob": -4.0}, {"token": "!", "logprob": -3.0}]});
+                self.told(|body| body["choices"][0]["logprobs"] = tokens)
+            }
             "redirect" => self.json(302, "location: http://127.0.0.1:9/v1/chat/completions\r\n", &json!({})),
             _ => {
                 self.json(404, "", &json!({"error": {"message": "no such model", "code": "model_not_found"}}))
@@ -289,6 +299,13 @@ impl Reply<'_> {
             self.piece(event.as_bytes())?;
         }
         self.write(b"0\r\n\r\n")
+    }
+
+    /// A whole answer with something about it changed.
+    fn told(&mut self, change: impl FnOnce(&mut Value)) -> Option<()> {
+        let mut body = wire::completion(self.model, true);
+        change(&mut body);
+        self.json(200, "", &body)
     }
 
     fn start_stream(&mut self) -> Option<()> {

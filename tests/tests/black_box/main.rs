@@ -9,6 +9,7 @@
 mod cache;
 mod clients;
 mod config;
+mod deciding;
 mod framing;
 mod house;
 mod index;

@@ -84,19 +84,7 @@ impl Cast {
         };
         let began = Instant::now();
         let answered = self.answer().await;
-        let whole_ms = began.elapsed().as_secs_f64() * 1e3;
-        let mut record = Record {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            at_ms: now,
-            tenant: tenant.name.to_string(),
-            policy: self.policy.clone(),
-            reason: "shadow".to_owned(),
-            model: self.shadow.model.clone(),
-            provider: self.live.provider_of(&self.shadow.model).to_owned(),
-            attempts: 1,
-            whole_ms,
-            ..Record::default()
-        };
+        let mut record = self.record(&tenant, now, began.elapsed());
         let agreement = match answered {
             Ok(completion) => {
                 let usage = usage_of(&completion, &self.request);
@@ -114,11 +102,25 @@ impl Cast {
             }
         };
         reservation.post(record.cost);
-        self.count(if agreement.is_some() { "compared" } else { "failed" });
-        if let Some(agreement) = agreement {
-            let labels = self.labels("compared");
-            self.house.metrics.shadow_agreement.get_or_create(&labels).observe(f64::from(agreement));
+        self.tell(record, agreement);
+    }
+
+    fn record(&self, tenant: &Tenant, at_ms: u64, took: Duration) -> Record {
+        Record {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            at_ms,
+            tenant: tenant.name.to_string(),
+            policy: self.policy.clone(),
+            reason: "shadow".to_owned(),
+            model: self.shadow.model.clone(),
+            provider: self.live.provider_of(&self.shadow.model).to_owned(),
+            attempts: 1,
+            whole_ms: took.as_secs_f64() * 1e3,
+            ..Record::default()
         }
+    }
+
+    fn tell(&self, record: Record, agreement: Option<f32>) {
         let told =
             Told::Shadow(Compared { decision: self.decision.clone(), model: self.model.clone(), agreement });
         if !self.house.decisions.add(Entry { record: record.clone(), told }) {
@@ -127,6 +129,11 @@ impl Cast {
         if self.house.book.append(record).is_err() {
             self.house.metrics.unrecorded.inc();
         }
+        if let Some(agreement) = agreement {
+            let labels = self.labels("compared");
+            self.house.metrics.shadow_agreement.get_or_create(&labels).observe(f64::from(agreement));
+        }
+        self.count(if agreement.is_some() { "compared" } else { "failed" });
     }
 
     async fn answer(&self) -> Result<Completion, Error> {
@@ -160,8 +167,10 @@ impl Cast {
             return Some(f32::from(u8::from(normal(&one) == normal(&other))));
         }
         let house = Arc::clone(&self.house);
-        let work =
-            move || Some(cosine(&house.decider.vector(&one).ok()?, &house.decider.vector(&other).ok()?));
+        let work = move || {
+            let alike = cosine(&house.decider.vector(&one).ok()?, &house.decider.vector(&other).ok()?);
+            Some(alike.clamp(0.0, 1.0))
+        };
         tokio::task::spawn_blocking(work).await.ok().flatten()
     }
 
