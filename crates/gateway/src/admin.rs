@@ -101,7 +101,7 @@ async fn latest_decisions(house: Arc<House>, query: Option<&str>) -> Response<Bo
                         Told::Cached(_) => "cached",
                         Told::Shadow(_) => "shadow",
                     };
-                    json!({ "kind": kind, "record": entry.record })
+                    json!({ "kind": kind, "record": explain::record(&entry.record) })
                 })
                 .collect();
             json_response(&json!({ "decisions": short }))

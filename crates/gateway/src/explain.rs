@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use api::{Plan, Signal, Signals, Tenant};
+use ledger::Record;
 use serde_json::{Map, Value, json};
 
 use crate::decider::{Case, Decider};
@@ -76,7 +77,22 @@ pub(crate) fn past_json(decider: &Decider, entry: &Entry) -> Value {
         Told::Cached(origin) => json!({ "cached_from": origin }),
         Told::Shadow(compared) => json!({ "shadow_of": compared }),
     };
-    told["record"] = json!(entry.record);
+    told["record"] = record(&entry.record);
+    told
+}
+
+/// How an exchange ended; money in dollars, as everywhere outside the book.
+pub(crate) fn record(record: &Record) -> Value {
+    let mut told = json!(record);
+    if let Some(told) = told.as_object_mut() {
+        for (kept, shown, money) in [
+            ("cost", "cost_usd", record.cost),
+            ("reference_cost", "reference_cost_usd", record.reference_cost),
+        ] {
+            told.remove(kept);
+            told.insert(shown.to_owned(), json!(money.usd()));
+        }
+    }
     told
 }
 
