@@ -184,7 +184,7 @@ fn numeric(signals: &Signals, signal: Signal) -> Option<f64> {
 
 /// The same signals with one of them at `to`, where it can have that value.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`to` is checked to be in range")]
-fn with(signals: &Signals, signal: Signal, to: f64) -> Option<Signals> {
+pub(crate) fn with(signals: &Signals, signal: Signal, to: f64) -> Option<Signals> {
     let mut other = signals.clone();
     let count = (0.0..=1e15).contains(&to).then_some(to as u64);
     let share = (0.0..=1.0).contains(&to).then_some(to as f32);

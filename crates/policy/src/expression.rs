@@ -8,9 +8,10 @@ mod check;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::types::CelBool;
+use cel::context::VariableResolver;
 use cel::{Context, Env, Program, Value};
 
-use crate::facts::{Name, View};
+use crate::facts::Name;
 
 /// A longer text is no question that a person can check.
 const SOURCE_CHARS_MAX: usize = 4_000;
@@ -63,7 +64,7 @@ impl Expression {
 }
 
 /// What evaluates expressions against one request.
-pub(crate) fn context<'v>(view: &'v View<'v>) -> Context<'v, 'v> {
+pub(crate) fn context<'v>(view: &'v dyn VariableResolver) -> Context<'v, 'v> {
     /// The functions of the language; building them takes longer than asking ten questions.
     static FUNCTIONS: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
     let mut context = Context::with_env(Arc::clone(&FUNCTIONS));

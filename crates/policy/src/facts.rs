@@ -4,9 +4,10 @@
 //! comes in as functions.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use api::{Contract, Kind, Money, Signal, Signals, Tenant, Value};
+use api::{Contract, Kind, Money, Signal, SignalSet, Signals, Tenant, Value};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -295,6 +296,35 @@ impl View<'_> {
 impl VariableResolver for View<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         Name::find(variable).map(|name| self.value(name))
+    }
+}
+
+/// A view that remembers which signals were looked at.
+#[derive(Debug)]
+pub(crate) struct Witness<'a> {
+    view: View<'a>,
+    // One expression is evaluated at a time, but a resolver must be shareable.
+    seen: Mutex<SignalSet>,
+}
+
+impl<'a> Witness<'a> {
+    pub(crate) fn new(view: View<'a>) -> Self {
+        Self { view, seen: Mutex::new(SignalSet::NONE) }
+    }
+
+    pub(crate) fn seen(self) -> SignalSet {
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VariableResolver for Witness<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let name = Name::find(variable)?;
+        if let Name::Signal(signal) = name {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = seen.with(signal);
+        }
+        Some(self.view.value(name))
     }
 }
 

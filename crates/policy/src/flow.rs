@@ -82,16 +82,13 @@ impl Flow {
         self.questions.iter().flat_map(|question| question.when.thresholds().iter().copied())
     }
 
-    /// Every name that the questions read on the way that a request takes.
-    pub(crate) fn asks(&self, context: &Context<'_, '_>) -> Vec<Name> {
-        let mut names = Vec::new();
+    /// Asks the questions for the sake of what they read on the way that a request takes: `context` is told of it.
+    pub(crate) fn follow(&self, context: &Context<'_, '_>) {
         let mut turn = &self.start;
         while let Turn::Question(place) = turn {
             let Some(question) = self.questions.get(*place) else { break };
-            names.extend_from_slice(question.when.reads());
             turn = if question.when.holds(context).unwrap_or(false) { &question.yes } else { &question.no };
         }
-        names
     }
 
     /// Asks the questions. Every turn leads onwards, so there are at most as many steps as questions.

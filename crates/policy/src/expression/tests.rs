@@ -3,7 +3,7 @@
 use api::{Contract, Kind, Signals, TaskMatch, Tenant};
 
 use super::*;
-use crate::facts::Facts;
+use crate::facts::{Facts, View};
 
 #[test]
 fn what_cannot_be_meant_is_refused_with_a_reason() {
