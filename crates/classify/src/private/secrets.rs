@@ -7,6 +7,7 @@ use api::PrivateKind;
 
 use super::Finding;
 use super::markers::{Marked, Marker};
+use crate::view::head;
 
 /// `(start of a token, characters after it at least)`.
 const PREFIXES: [(&str, usize); 24] = [
@@ -50,6 +51,8 @@ pub(super) fn find(text: &str, marked: &[Marked], findings: &mut Vec<Finding>) {
     for mark in marked {
         let found = match mark.marker {
             Marker::Secret => assigned(text, mark.end),
+            Marker::Code => short_code(text, mark.end),
+            Marker::Seed => seed(text, mark.start, mark.end),
             Marker::Bearer => bearer(text, mark.end),
             Marker::Pem => pem(text, mark.start),
             _ => None,
@@ -62,7 +65,8 @@ pub(super) fn find(text: &str, marked: &[Marked], findings: &mut Vec<Finding>) {
 
 /// `-----BEGIN RSA PRIVATE KEY-----`.
 fn pem(text: &str, start: usize) -> Option<(usize, usize)> {
-    let line = text[start..].lines().next().unwrap_or_default();
+    const LINE_BYTES_MAX: usize = 80;
+    let line = head(&text[start..], LINE_BYTES_MAX).lines().next().unwrap_or_default();
     line.contains("PRIVATE KEY").then_some((start, start + line.len()))
 }
 
@@ -123,31 +127,85 @@ fn has_credentials(token: &str) -> bool {
     !user.is_empty() && password.len() >= 3 && !host.is_empty() && !generic && !is_placeholder(password)
 }
 
-/// The value given to a name that ends at `place`: `= "..."`, `: ...`, `is ...`.
+/// The value given to a name that ends at `place`: `= "..."`, `: ...`, `is ...`, a few words between them or none.
 fn assigned(text: &str, place: usize) -> Option<(usize, usize)> {
-    const LINKS: [&str; 12] = [":=", "=>", "=", ":", "：", "is", "ist", "es", "est", "to", "是", "は"];
-    let rest = &text[place..];
-    let gap = rest.len() - rest.trim_start_matches(['"', '\'', '`', ' ', ']']).len();
-    if gap > 3 {
-        return None;
-    }
-    let rest = &rest[gap..];
-    let link = LINKS.iter().find(|link| {
-        rest.get(..link.len()).is_some_and(|start| start.eq_ignore_ascii_case(link))
-            && (!link.is_ascii()
-                || !link.as_bytes()[0].is_ascii_alphabetic()
-                || rest[link.len()..].starts_with(' '))
-    })?;
-    let (start, end) = value(text, place + gap + link.len());
+    let (start, end) = value(text, link(text, place)?);
     let value = &text[start..end];
     let called = text[end..].starts_with('(');
     (value.len() >= 5 && !called && !is_placeholder(value) && looks_secret(value)).then_some((start, end))
 }
 
+/// The end of what links a name that ends at `place` to its value.
+fn link(text: &str, place: usize) -> Option<usize> {
+    const MARKS: [&str; 7] = [":=", "=>", "=", ":", "：", "是", "は"];
+    const VERBS: [&str; 16] = [
+        "is",
+        "was",
+        "ist",
+        "lautet",
+        "es",
+        "est",
+        "è",
+        "é",
+        "são",
+        "to",
+        "jest",
+        "är",
+        "er",
+        "on",
+        "это",
+        "हैं",
+    ];
+    const BETWEEN_BYTES_MAX: usize = 48;
+    const BETWEEN_WORDS_MAX: usize = 7;
+    let rest = head(&text[place..], BETWEEN_BYTES_MAX);
+    let bare = rest.trim_start_matches(['"', '\'', '`', ' ', ']', '<', '>', 's', '’']);
+    if let Some(mark) = MARKS.iter().find(|mark| bare.starts_with(**mark)) {
+        return Some(place + (rest.len() - bare.len()) + mark.len());
+    }
+    // A sentence or a line ends the search.
+    let rest = &rest[..rest.find(['\n', '.', ',', ';', '?', '!', '(', ')', '=']).unwrap_or(rest.len())];
+    let mut at = 0;
+    for word in rest.split_inclusive(' ').take(BETWEEN_WORDS_MAX) {
+        let bare = word.trim_end();
+        at += word.len();
+        if bare.ends_with(':') || bare.ends_with('：') || VERBS.contains(&bare.to_lowercase().as_str()) {
+            return Some(place + at);
+        }
+    }
+    None
+}
+
+/// The digits or the code behind a word like "PIN": `is 4471`, `7H2K-99QD-LMX4`.
+fn short_code(text: &str, place: usize) -> Option<(usize, usize)> {
+    let (start, end) = value(text, link(text, place).unwrap_or(place));
+    let value = &text[start..end];
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let plain = value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || byte == b'-' || byte == b'#');
+    let year = value.len() == 4 && (value.starts_with("19") || value.starts_with("20"));
+    (digits >= 3 && (3..=24).contains(&value.len()) && plain && !year).then_some((start, end))
+}
+
+/// The words of a wallet: at least eight small ones in a row.
+fn seed(text: &str, start: usize, place: usize) -> Option<(usize, usize)> {
+    const SEED_BYTES_MAX: usize = 240;
+    const SEED_WORDS_MIN: usize = 8;
+    let rest = head(&text[place..], SEED_BYTES_MAX);
+    let (before, words) = rest.split_once([':', '='])?;
+    let small = |word: &&str| word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let count = words.split([' ', ',', '"']).filter(|word| !word.is_empty()).take_while(small).count();
+    (before.len() < 20 && count >= SEED_WORDS_MIN).then_some((start, place + rest.len()))
+}
+
 /// The byte range of the quotation or the word that follows.
 fn value(text: &str, place: usize) -> (usize, usize) {
-    let rest = text[place..].trim_start_matches([' ', '\t']);
-    let start = text.len() - rest.len();
+    // No secret is longer, and a text without an end must not be read again and again.
+    const VALUE_BYTES_MAX: usize = 256;
+    let whole = head(&text[place..], VALUE_BYTES_MAX);
+    let rest = whole.trim_start_matches([' ', '\t']);
+    let start = place + whole.len() - rest.len();
     if let Some(quote) = rest.chars().next().filter(|letter| matches!(letter, '"' | '\'' | '`')) {
         let inner = &rest[1..];
         let end = inner.find([quote, '\n']).unwrap_or(inner.len());
@@ -164,7 +222,7 @@ fn value(text: &str, place: usize) -> (usize, usize) {
 fn looks_secret(value: &str) -> bool {
     let digits = value.bytes().any(|byte| byte.is_ascii_digit());
     let letters = value.chars().any(char::is_alphabetic);
-    let marks = value.bytes().any(|byte| b"!@#$%^&*+=?~".contains(&byte));
+    let marks = value.bytes().any(|byte| b"!@#$%^&*+=?~_".contains(&byte));
     let code = value.contains("::")
         || value.contains("()")
         || value.starts_with(['$', '/', '.'])

@@ -68,6 +68,111 @@ fn people_are_found_where_they_are_introduced() {
 }
 
 #[test]
+fn identity_numbers_of_many_states_are_found() {
+    check("part 756.9285.5103.68 please", &[]);
+    check("AHV-Nummer 756.9217.0769.85", &[(NationalId, "756.9217.0769.85")]);
+    check("registre national 85.07.30-033.28", &[(NationalId, "85.07.30-033.28")]);
+    check("TC kimlik no 10000000146", &[(NationalId, "10000000146")]);
+    check("RUT 12.345.678-5", &[(NationalId, "12.345.678-5")]);
+    check("NRIC S1234567D", &[(NationalId, "S1234567D")]);
+    check("rodné číslo 710319/2745", &[(NationalId, "710319/2745")]);
+    check("passport C01X00T47", &[(NationalId, "C01X00T47")]);
+    check("NHS number 9434765918, one digit wrong", &[(NationalId, "9434765918")]);
+    check("the part C01X00T47 is out of stock", &[]);
+    check("12.345.678-5 is a result", &[(NationalId, "12.345.678-5")]);
+}
+
+#[test]
+fn disguised_addresses_are_read() {
+    check("jo.doe [at] mail [dot] org", &[(Email, "jo.doe [at] mail [dot] org")]);
+    check("write jo at mail dot org", &[(Email, "jo at mail dot org")]);
+    check("j.meier ät posteo punkt de", &[(Email, "j.meier ät posteo punkt de")]);
+    check("at this point we go", &[]);
+    check("look at the dot", &[]);
+    check("write to support@mail.org or user@example.com", &[]);
+}
+
+#[test]
+fn secrets_are_read_from_a_sentence() {
+    check("das passwort für wlan lautet Regen#22", &[(Secret, "Regen#22")]);
+    check("the PIN of my card is 4471", &[(Secret, "4471")]);
+    check("recovery code 7H2K-99QD", &[(Secret, "7H2K-99QD")]);
+    check(
+        "seed phrase: apple river stone cloud tiger lemon house green table",
+        &[(Secret, "seed phrase: apple river stone cloud tiger lemon house green table")],
+    );
+    check("the tan line of 2019", &[]);
+    check("pin the note to the wall", &[]);
+}
+
+#[test]
+fn names_count_in_a_text_about_a_life() {
+    check("患者王秀英，女", &[(Person, "王秀英")]);
+    check("山田花子様", &[(Person, "山田花子")]);
+    check("김민준 님", &[(Person, "김민준")]);
+    check("Write to Marie-Luise van der Berg, our tenant", &[(Person, "Marie-Luise van der Berg")]);
+    check("Иванов Сергей Петрович жалуется", &[(Person, "Иванов Сергей Петрович")]);
+    check("Who was Maria Montessori?", &[]);
+    check("Maria Montessori and her method", &[]);
+    check("What does a Customer Success Manager do?", &[]);
+    check("お客様", &[]);
+    check("Our tenant loves Marie Curie", &[]);
+}
+
+#[test]
+fn homes_and_births_and_illnesses_are_found() {
+    check("I live at 77 wattle st, brunswick", &[(Address, "77 wattle st")]);
+    check("ул. Баумана, д. 44", &[(Address, "ул. Баумана")]);
+    check("Who lives at 10 Downing Street?", &[]);
+    check("born 3 March 1977", &[(BirthDate, "3 March 1977")]);
+    check("Bach, born 21 March 1685", &[]);
+    check("My mother has stage 3 ovarian cancer", &[(Health, "cancer")]);
+    check("What are the signs of cancer?", &[]);
+    check("I have to write an essay on the history of cancer", &[]);
+}
+
+#[test]
+fn what_is_called_an_example_counts_little() {
+    for text in ["a test card such as 4242 4242 4242 4242", "for example 219-09-9999", "e.g. jo.doe@mail.org"]
+    {
+        check(text, &[]);
+    }
+}
+
+/// Recall and precision over a file of labelled requests, at the default policy's threshold.
+fn check_file(name: &str, recall_min: f32, precision_min: f32) {
+    const THRESHOLD: f32 = 0.8;
+    let path = format!("{}/../../tests/data/signals/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (mut right, mut missed, mut wrong) = (0.0_f32, Vec::new(), Vec::new());
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let view = row["text"].as_str().map_or_else(
+            || {
+                let body = serde_json::json!({"model": "auto", "messages": row["messages"]}).to_string();
+                View::from(&api::ChatRequest::from_body(api::parse_object(body.as_bytes()).unwrap()).unwrap())
+            },
+            |text| View::of(None, text),
+        );
+        match (row["labels"]["private_data"].as_bool().unwrap(), private_data(&view).probability >= THRESHOLD)
+        {
+            (true, true) => right += 1.0,
+            (true, false) => missed.push(view.user),
+            (false, true) => wrong.push(view.user),
+            (false, false) => {}
+        }
+    }
+    let count = |rows: &[String]| f32::from(u16::try_from(rows.len()).unwrap());
+    assert!(right / (right + count(&missed)) >= recall_min, "{name}, missed: {missed:#?}");
+    assert!(right / (right + count(&wrong)) >= precision_min, "{name}, false alarms: {wrong:#?}");
+}
+
+#[test]
+fn labelled_requests_are_told_apart() {
+    check_file("private-dev.jsonl", 0.95, 0.95);
+    check_file("private-held.jsonl", 0.95, 0.9);
+}
+
+#[test]
 fn numbers_that_are_only_numbers_are_left_alone() {
     for text in [
         "Compute 4111111111111112 + 1",
