@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fmt::Write;
 
-use api::{Candidate, Estimate, Plan, Signal, Signals, Track, Value};
+use api::{Candidate, Checks, Estimate, Plan, Shadow, Signal, Signals, Track, Value};
 
 use crate::decide::shown;
 use crate::expression::Threshold;
@@ -35,6 +35,7 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
         let (passages, least) = (grounding.passages_max, grounding.coverage_min);
         writeln!(out, "  rests on at most {passages} passages{authority}; not covered below {least:.2}")?;
     }
+    write_second_opinions(out, plan)?;
     write_steps(out, plan)?;
     write_targets(out, plan)?;
     let sure = signals.kind_confidence;
@@ -43,6 +44,30 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
     writeln!(
         out,
         "request: {kind} ({sure:.2} sure), language {language}, {tokens_in} tokens in, about {tokens_out} out"
+    )
+}
+
+/// What makes the next target answer, and who answers besides.
+fn write_second_opinions(out: &mut String, plan: &Plan) -> fmt::Result {
+    let Checks { contract, whole, repetition, confidence_min } = plan.checks;
+    let sure = confidence_min.map(|least| format!("is less sure than {least:.2}"));
+    let faults: Vec<&str> = [
+        contract.then_some("breaks its contract"),
+        whole.then_some("is cut off by the target's limit"),
+        repetition.then_some("repeats itself"),
+        sure.as_deref(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if plan.targets.len() > 1 && !faults.is_empty() {
+        writeln!(out, "  asks the next target where an answer {}", faults.join(", or "))?;
+    }
+    let Some(shadow) = &plan.shadow else { return Ok(()) };
+    let Shadow { model, share, usd_per_day } = shadow;
+    writeln!(
+        out,
+        "  a share of {share} of such requests goes to {model} as well, for at most {usd_per_day} USD a day"
     )
 }
 

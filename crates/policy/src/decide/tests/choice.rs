@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{Contract, Fault, Money, Signal, Signals, Tenant};
 
 use super::{conditions, facts, signals, told};
-use crate::{Catalogue, Conditions, Facts, Latency, Learned, Policies};
+use crate::{Catalogue, Conditions, Facts, Latency, Learned, Policies, explain};
 
 fn small_world(rules: &str) -> Policies {
     let models = "[provider.p]\nbase_url = \"https://a\"\n\
@@ -136,6 +136,26 @@ fn a_question_may_name_its_targets() {
 }
 
 #[test]
+fn a_plan_tells_what_makes_the_next_target_answer() {
+    let tenant = Tenant::open();
+    let known = Conditions { quality: &|_| Some(Learned { quality: 0.95, evidence: 0.25 }), ..conditions() };
+    for (rules, told) in [
+        ("", "  asks the next target where an answer breaks its contract\n"),
+        (
+            "check.external = { whole = true, repetition = true }",
+            "where an answer breaks its contract, or is cut off by the target's limit, or repeats itself\n",
+        ),
+        ("attempts_max = 1", "USD\ntargets, in the order"),
+        ("check.external = { contract = false }", "USD\ntargets, in the order"),
+        ("", "  cheap  quality 0.69 (evidence 0.25), cost 0.0002 USD"),
+    ] {
+        let plan = small_world(rules).default_policy().decide(&facts(&tenant), &signals(), &known).unwrap();
+        let text = explain(&plan, &signals());
+        assert!(text.contains(told), "{text}\nlacks {told}");
+    }
+}
+
+#[test]
 fn a_shadow_follows_only_what_may_be_seen() {
     let tenant = Tenant::open();
     let open = facts(&tenant);
@@ -169,6 +189,11 @@ fn a_shadow_follows_only_what_may_be_seen() {
         let policies = small_world(&rules(shadow, share));
         let route = policies.resolve(asked, &tenant, None).unwrap();
         let plan = route.decide(&facts, signals, conditions).unwrap();
+        let text = explain(&plan, signals);
+        let told = format!(
+            "a share of 0.25 of such requests goes to {shadow} as well, for at most 2.00 USD a day\n"
+        );
+        assert_eq!(text.contains(&told), plan.shadow.is_some(), "{text}");
         let shadow = plan.shadow.map(|shadow| {
             assert_eq!((shadow.share, shadow.usd_per_day), (0.25, Money::from_nanos(2_000_000_000)));
             format!(", {}", shadow.model)
