@@ -34,13 +34,14 @@ pub struct HeadOptions {
     pub folds: usize,
     /// The penalty on squared weights, relative to the mean loss; `None` chooses it by cross-validation.
     pub l2: Option<f32>,
-    /// Whether rare classes count as much as frequent ones.
-    pub balance: bool,
+    /// How far rare classes are raised against frequent ones: 0 leaves every example alike, 1 makes all classes weigh the
+    /// same in sum and the probabilities of rare ones too high; 0.5 finds most of the rare and stays calibrated.
+    pub balance: f32,
 }
 
 impl Default for HeadOptions {
     fn default() -> Self {
-        Self { seed: 0, folds: 5, l2: None, balance: false }
+        Self { seed: 0, folds: 5, l2: None, balance: 0.0 }
     }
 }
 
@@ -319,14 +320,16 @@ pub(crate) fn check_labels(rows: usize, labels: &[usize], names: &[String]) -> R
     }
 }
 
-/// One per row, averaging 1: all alike, or so that every class weighs the same in sum.
-pub(crate) fn class_weights(labels: &[usize], classes: usize, balance: bool) -> Vec<f32> {
-    if !balance {
-        return vec![1.0; labels.len()];
-    }
+/// One per row, averaging 1: all alike at `balance` 0, so that every class weighs the same in sum at 1.
+pub(crate) fn class_weights(labels: &[usize], classes: usize, balance: f32) -> Vec<f32> {
     let mut counts = vec![0_usize; classes];
     labels.iter().for_each(|&label| counts[label] += 1);
-    labels.iter().map(|&label| (labels.len() as f64 / (classes * counts[label]) as f64) as f32).collect()
+    let raw = |label: usize| {
+        (labels.len() as f64 / (classes * counts[label].max(1)) as f64).powf(f64::from(balance))
+    };
+    let total: f64 = labels.iter().map(|&label| raw(label)).sum();
+    let mean = total / labels.len().max(1) as f64;
+    labels.iter().map(|&label| (raw(label) / mean) as f32).collect()
 }
 
 #[cfg(test)]
@@ -398,12 +401,12 @@ mod tests {
         let kept: Vec<usize> = (0..300).filter(|&row| labels[row] != 2 || row % 30 == 2).collect();
         let features: Vec<Vec<f32>> = kept.iter().map(|&row| features[row].clone()).collect();
         let labels: Vec<usize> = kept.iter().map(|&row| labels[row]).collect();
-        let recall = |balance: bool| {
+        let recall = |balance: f32| {
             let options = HeadOptions { balance, ..HeadOptions::default() };
             train_head(&features, &labels, &names(3), &options).unwrap().report.per_class[2].recall
         };
-        assert!(recall(true) >= recall(false));
-        assert!(recall(true) > 0.5, "{}", recall(true));
+        assert!(recall(1.0) >= recall(0.5) && recall(0.5) >= recall(0.0));
+        assert!(recall(1.0) > 0.5, "{}", recall(1.0));
     }
 
     #[test]

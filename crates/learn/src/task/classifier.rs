@@ -158,7 +158,7 @@ impl Classifier {
         let hashed: Vec<SparseVector> = texts.iter().map(|text| words(ngrams.as_ref(), text)).collect();
         let design = Design::mixed(vectors, &hashed, ngrams.as_ref().map_or(0, Ngrams::columns))?;
         let classes = names.len();
-        let weights = class_weights(labels, classes, options.balance);
+        let weights = class_weights(labels, classes, f32::from(u8::from(options.balance)));
         let targets = Classes { labels, weights: &weights, count: classes };
         let assigned = stratified_folds(labels, options.folds, options.seed);
         let chosen = choose(&design, &targets, &assigned, &L2_GRID);
