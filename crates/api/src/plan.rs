@@ -112,7 +112,7 @@ pub struct Step {
     pub ask: String,
     /// Whether it was answered with yes.
     pub yes: bool,
-    /// The signals that its expression reads, with their values here: `reasoning=0.91`.
+    /// What was looked at to answer it, with the values here: `reasoning=0.91`.
     pub read: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ use self::choose::{Budgets, Choice, Stage};
 use crate::catalogue::{ANY_TASK, Model, ModelKind};
 use crate::estimate::{Obstacle, Request};
 use crate::expression::context;
-use crate::facts::{Conditions, Facts, View};
+use crate::facts::{Conditions, Facts, View, Witness};
 use crate::flow::{End, Walk};
 use crate::policy::{Otherwise, Policy, Shadowing, Yields};
 
@@ -53,8 +53,8 @@ impl Policy {
         signals: &Signals,
         conditions: &Conditions<'_>,
     ) -> Result<Plan, Error> {
-        let view = View { facts, signals, index_ready: conditions.index_ready };
-        let walk = self.flow.walk(&view, &context(&view));
+        let witness = Witness::new(View { facts, signals, index_ready: conditions.index_ready });
+        let walk = self.flow.walk(&witness, &context(&witness));
         self.plan(&walk, &self.request(facts, signals, conditions, false))
     }
 

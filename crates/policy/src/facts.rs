@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use api::{Contract, Kind, Money, Signal, SignalSet, Signals, Tenant, Value};
+use api::{Contract, Kind, Money, Signal, Signals, Tenant, Value};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -299,30 +299,37 @@ impl VariableResolver for View<'_> {
     }
 }
 
-/// A view that remembers which signals were looked at.
+/// A view that remembers what was looked at: of `task == "" && coverage >= 0.5` the second half is not, where the first
+/// one fails.
 #[derive(Debug)]
 pub(crate) struct Witness<'a> {
     view: View<'a>,
     // One expression is evaluated at a time, but a resolver must be shareable.
-    seen: Mutex<SignalSet>,
+    seen: Mutex<Vec<Name>>,
 }
 
 impl<'a> Witness<'a> {
     pub(crate) fn new(view: View<'a>) -> Self {
-        Self { view, seen: Mutex::new(SignalSet::NONE) }
+        Self { view, seen: Mutex::default() }
     }
 
-    pub(crate) fn seen(self) -> SignalSet {
-        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// What was looked at since this was asked last, each name once, in order.
+    pub(crate) fn seen(&self) -> Vec<Name> {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `name=value`.
+    pub(crate) fn shown(&self, name: Name) -> String {
+        self.view.shown(name)
     }
 }
 
 impl VariableResolver for Witness<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         let name = Name::find(variable)?;
-        if let Name::Signal(signal) = name {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            *seen = seen.with(signal);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(&name) {
+            seen.push(name);
         }
         Some(self.view.value(name))
     }

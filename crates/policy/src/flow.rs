@@ -9,7 +9,7 @@ use cel::Context;
 
 use crate::catalogue::Model;
 use crate::expression::{Expression, Threshold};
-use crate::facts::{Name, View};
+use crate::facts::{Name, Witness};
 
 /// Where an answer leads.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,13 +92,13 @@ impl Flow {
     }
 
     /// Asks the questions. Every turn leads onwards, so there are at most as many steps as questions.
-    pub(crate) fn walk(&self, view: &View<'_>, context: &Context<'_, '_>) -> Walk {
+    pub(crate) fn walk(&self, witness: &Witness<'_>, context: &Context<'_, '_>) -> Walk {
         let mut turn = &self.start;
         let nowhere = End { track: Track::External, targets: None };
         let mut walk = Walk { end: nowhere, authoritative: false, reason: None, steps: Vec::new() };
         while let Turn::Question(place) = turn {
             let Some(question) = self.questions.get(*place) else { break };
-            let yes = question.ask(view, context, &mut walk.steps);
+            let yes = question.ask(witness, context, &mut walk.steps);
             walk.reason = Some(*place);
             walk.authoritative = yes && question.authoritative;
             turn = if yes { &question.yes } else { &question.no };
@@ -112,9 +112,10 @@ impl Flow {
 
 impl Question {
     /// A condition that fails on a request counts as not met; the step says that it failed.
-    fn ask(&self, view: &View<'_>, context: &Context<'_, '_>, steps: &mut Vec<Step>) -> bool {
-        let mut read: Vec<String> = self.when.reads().iter().map(|name| view.shown(*name)).collect();
-        let yes = self.when.holds(context).unwrap_or_else(|failure| {
+    fn ask(&self, witness: &Witness<'_>, context: &Context<'_, '_>, steps: &mut Vec<Step>) -> bool {
+        let answer = self.when.holds(context);
+        let mut read: Vec<String> = witness.seen().into_iter().map(|name| witness.shown(name)).collect();
+        let yes = answer.unwrap_or_else(|failure| {
             read.push(format!("failed: {failure}"));
             false
         });

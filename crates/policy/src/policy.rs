@@ -136,12 +136,7 @@ impl Policy {
     /// The signals that a decision under this policy rests on: those of its questions, of its privacy rule and of its
     /// estimates.
     pub fn reads(&self) -> SignalSet {
-        let asked = self.flow.reads().filter_map(|name| match name {
-            Name::Signal(signal) => Some(signal),
-            Name::Fact(_) => None,
-        });
-        let mut reads: SignalSet = asked.collect();
-        reads = reads.union(ESTIMATES).with(Signal::Kind);
+        let mut reads = signals_among(self.flow.reads()).union(ESTIMATES).with(Signal::Kind);
         if self.rules.privacy.private_data.is_some() {
             reads = reads.with(Signal::PrivateData);
         }
@@ -155,11 +150,11 @@ impl Policy {
     }
 
     /// The signals that the questions come to when they are answered by `signals`: what is not among them need not be
-    /// measured any better. Of `task == "" && coverage >= 0.5` the second half is not come to where the first one fails.
+    /// measured any better.
     pub fn asks(&self, facts: &Facts<'_>, signals: &Signals, index_ready: bool) -> SignalSet {
         let witness = Witness::new(View { facts, signals, index_ready });
         self.flow.follow(&context(&witness));
-        witness.seen()
+        signals_among(witness.seen().into_iter())
     }
 
     /// The signals that a request needs which names its model: only those of the privacy rule and of the estimates.
@@ -173,6 +168,15 @@ impl Policy {
         }
         prompt
     }
+}
+
+fn signals_among(names: impl Iterator<Item = Name>) -> SignalSet {
+    names
+        .filter_map(|name| match name {
+            Name::Signal(signal) => Some(signal),
+            Name::Fact(_) => None,
+        })
+        .collect()
 }
 
 /// What a cost and a latency are estimated from.

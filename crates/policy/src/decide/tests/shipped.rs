@@ -155,7 +155,7 @@ fn an_explanation_tells_the_whole_decision() {
         "  may take 120.0 s and cost ",
         "  no   mimicry    1. Is it mimicking a human (a chatbot, a persona)?  [task=, mimicry=0.00]\n",
         "  yes  reasoning  2. Is it hard",
-        "[task=, reasoning=0.55]",
+        "[task=, reasoning=0.55]\n",
         "  gpt-4.1-mini  quality 0.80, cost 0.0002 USD (at most 0.0524688), first token 502 ms, whole 1.5 s\n",
         "request: rewriting (0.00 sure), language eng, 100 tokens in, about 100 out\n",
     ] {
