@@ -22,27 +22,28 @@ struct Trained {
     yes: usize,
 }
 
-/// The heads that tell signals from features; shared by all requests.
+/// The heads that tell signals from features; shared by all requests. Each reads either the cheap features alone or the
+/// encoder's numbers behind them: training decides, signal by signal, whether the encoder earns its time.
 pub struct Classifier {
     kind: Head,
     /// The kind of each of the head's labels.
     kinds: Vec<Kind>,
     trained: Vec<Trained>,
-    uses_encoder: bool,
-    /// What the heads read.
+    /// What the heads with the encoder's numbers read; [`FEATURES`] where there is none.
     width: usize,
 }
 
 impl Classifier {
     /// A classifier of heads that were trained on [`inputs`]: `kind` with the names of kinds as labels, the others with
-    /// [`YES`] and [`NO`]. `uses_encoder` says that they were trained with the encoder's vector behind the features.
+    /// [`YES`] and [`NO`]. `uses_encoder` allows heads that were trained with the encoder's numbers behind the features.
     ///
     /// # Errors
     /// A head has a label, a shape or a signal that this build does not know: it was trained by another one.
     pub fn new(kind: Head, signals: Vec<(Signal, Head)>, uses_encoder: bool) -> Result<Self, Error> {
-        let width = kind.weights.first().map_or(0, Vec::len);
+        let widths = signals.iter().map(|(_, head)| width_of(head)).chain([width_of(&kind)]);
+        let width = widths.max().unwrap_or(FEATURES);
         if width < FEATURES || (!uses_encoder && width != FEATURES) {
-            return Err(stale(format_args!("the kind head reads {width} features, there are {FEATURES}")));
+            return Err(stale(format_args!("a head reads {width} features, there are {FEATURES}")));
         }
         check_shape("kind", &kind, width)?;
         let kinds: Result<Vec<Kind>, ()> = kind.labels.iter().map(|label| label.parse()).collect();
@@ -58,18 +59,19 @@ impl Classifier {
                 _ => return Err(stale(format_args!("the head of {signal} is not a yes-or-no head"))),
             }
         }
-        Ok(Self { kind, kinds, trained, uses_encoder, width })
+        Ok(Self { kind, kinds, trained, width })
     }
 
-    /// Whether `wanted` has a signal that is told better with the vector of [`View::encoder_text`].
+    /// Whether `wanted` has a signal whose head reads [`Reading::form`](crate::Reading::form).
     pub fn needs_vector(&self, wanted: SignalSet) -> bool {
-        self.uses_encoder
-            && (wants_kind(wanted) || self.trained.iter().any(|trained| wanted.has(trained.signal)))
+        let reads = |head: &Head| width_of(head) > FEATURES;
+        wants_kind(wanted) && reads(&self.kind)
+            || self.trained.iter().any(|trained| wanted.has(trained.signal) && reads(&trained.head))
     }
 
     /// The signals of a request; those that are not `wanted` stay at their defaults, but for the facts that cost
-    /// nothing (modality, tools, the output contract). Without a `vector` that the heads were trained with, they judge
-    /// by the cheap features alone.
+    /// nothing (modality, tools, the output contract). `vector` is [`Reading::form`](crate::Reading::form); without
+    /// it the heads that want it judge by the cheap features alone, and worse.
     pub fn signals(&self, view: &View, wanted: SignalSet, vector: Option<&[f32]>) -> Signals {
         let mut signals = Signals {
             modality: view.modality,
@@ -104,17 +106,18 @@ impl Classifier {
     }
 
     fn judge(&self, view: &View, wanted: SignalSet, vector: Option<&[f32]>, signals: &mut Signals) {
-        let vector = vector.filter(|vector| self.uses_encoder && FEATURES + vector.len() == self.width);
+        let vector = vector.filter(|vector| FEATURES + vector.len() == self.width);
         let mut inputs = inputs(view, vector);
         // Where the vector is missing its part is silent.
         inputs.resize(self.width, 0.0);
+        let read = |head: &Head| head.predict(inputs.get(..width_of(head)).unwrap_or(&inputs));
         if wants_kind(wanted) {
-            let prediction = self.kind.predict(&inputs);
+            let prediction = read(&self.kind);
             signals.kind = self.kinds.get(prediction.best).copied().unwrap_or(Kind::Chat);
             signals.kind_confidence = prediction.confidence();
         }
         for trained in self.trained.iter().filter(|trained| wanted.has(trained.signal)) {
-            let prediction = trained.head.predict(&inputs);
+            let prediction = read(&trained.head);
             let probability = prediction.probabilities.get(trained.yes).copied().unwrap_or(0.0);
             if let Some(place) = place_of(signals, trained.signal) {
                 *place = probability;
@@ -144,13 +147,19 @@ fn place_of(signals: &mut Signals, signal: Signal) -> Option<&mut f32> {
     })
 }
 
+fn width_of(head: &Head) -> usize {
+    head.weights.first().map_or(0, Vec::len)
+}
+
+/// Every row reads the cheap features, or all that there is.
 fn check_shape(name: &str, head: &Head, width: usize) -> Result<(), Error> {
     let rows = head.labels.len();
     let square = head.weights.len() == rows && head.bias.len() == rows && rows >= 2;
-    if square && head.weights.iter().all(|row| row.len() == width) {
+    let own = width_of(head);
+    if square && (own == FEATURES || own == width) && head.weights.iter().all(|row| row.len() == own) {
         return Ok(());
     }
-    Err(stale(format_args!("the head of {name} has rows of other lengths than {width}")))
+    Err(stale(format_args!("the head of {name} has rows of other lengths than {FEATURES} or {width}")))
 }
 
 fn stale(detail: std::fmt::Arguments<'_>) -> Error {
@@ -188,6 +197,17 @@ mod tests {
         assert_eq!(without.kind, Kind::Chat);
         assert!(classifier.needs_vector(SignalSet::NONE.with(Signal::Reasoning)));
         assert!(!classifier.needs_vector(SignalSet::NONE.with(Signal::Mimicry).with(Signal::Noise)));
+    }
+
+    #[test]
+    fn a_head_of_cheap_features_needs_no_vector() {
+        let kind = head(["chat", "code"], FEATURES, FEATURES + 1);
+        let signals = vec![(Signal::Creative, head([NO, YES], 0, FEATURES))];
+        let classifier = Classifier::new(kind, signals, true).unwrap();
+        assert!(!classifier.needs_vector(SignalSet::NONE.with(Signal::Creative)));
+        assert!(classifier.needs_vector(SignalSet::NONE.with(Signal::Creative).with(Signal::TokensOut)));
+        let signals = classifier.signals(&View::of(None, "hi"), SignalSet::ALL, Some(&[1.0]));
+        assert!(signals.kind == Kind::Code && signals.creative < 0.1);
     }
 
     #[test]

@@ -49,6 +49,37 @@ impl Exemplar {
     }
 }
 
+/// An exemplar and how like a request it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near<'a> {
+    /// The exemplar; its file and line name it.
+    pub exemplar: &'a Exemplar,
+    /// The cosine of what the heads read of both, -1 to 1.
+    pub similarity: f32,
+}
+
+/// The `count` exemplars most like a request, the nearest first; `read[place]` is what [`inputs`](crate::inputs) gives for
+/// `exemplars[place]`, `request` what it gives for the request. Vectors of other lengths have nothing in common. It looks at
+/// every exemplar (2,500 in about 5 ms): for explanations, not for every request.
+pub fn nearest<'a>(
+    request: &[f32],
+    exemplars: &'a [Exemplar],
+    read: &[Vec<f32>],
+    count: usize,
+) -> Vec<Near<'a>> {
+    let norm = |vector: &[f32]| api::cosine(vector, vector).sqrt().max(f32::MIN_POSITIVE);
+    let own = norm(request);
+    let alike = |vector: &[f32]| api::cosine(request, vector) / (own * norm(vector));
+    let mut all: Vec<Near<'a>> = exemplars
+        .iter()
+        .zip(read)
+        .map(|(exemplar, vector)| Near { exemplar, similarity: alike(vector) })
+        .collect();
+    all.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    all.truncate(count);
+    all
+}
+
 /// A line as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,6 +219,26 @@ mod tests {
             ]),
         );
         check(&[], Err(&["no exemplars"]));
+    }
+
+    #[test]
+    fn the_nearest_exemplars_come_first() {
+        let exemplar = |text: &str, line| Exemplar {
+            text: text.to_owned(),
+            system: None,
+            kind: Kind::Translation,
+            signals: Vec::new(),
+            file: PathBuf::from("translation.jsonl"),
+            line,
+        };
+        let exemplars =
+            [exemplar("Who wrote Faust?", 1), exemplar("Translate to Dutch: hello", 2), exemplar("hi", 3)];
+        let read: Vec<Vec<f32>> = exemplars.iter().map(|one| crate::inputs(&one.view(), None)).collect();
+        let request = crate::inputs(&View::of(None, "translate to dutch: good morning"), None);
+        let near = nearest(&request, &exemplars, &read, 2);
+        assert_eq!((near.len(), near[0].exemplar.line), (2, 2));
+        assert!(near[0].similarity > near[1].similarity && near[0].similarity <= 1.001);
+        assert!(nearest(&request, &exemplars, &read, 0).is_empty());
     }
 
     #[test]

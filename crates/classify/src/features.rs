@@ -38,7 +38,7 @@ const HASH: usize = BOTH + TOGETHER;
 pub const FEATURES: usize = HASH + BUCKETS;
 
 /// How loud the encoder's vector speaks beside the cheap features, both being of length near 1.
-const VECTOR_SCALE: f32 = 3.0;
+const VECTOR_SCALE: f32 = 2.0;
 /// How loud the strong phrases speak: under one penalty for all weights, what is louder needs less evidence.
 const STRONG_SCALE: f32 = 4.0;
 /// Single cues are many and overlap.

@@ -20,6 +20,7 @@ mod lines;
 mod noise;
 mod outline;
 mod private;
+mod reading;
 mod strong;
 mod structure;
 mod tokens;
@@ -28,8 +29,9 @@ mod words;
 
 pub use classifier::{Classifier, NO, YES};
 pub use encoder::{Encoder, EncoderOptions};
-pub use exemplars::{Exemplar, TRAINED, read_exemplars};
+pub use exemplars::{Exemplar, Near, TRAINED, nearest, read_exemplars};
 pub use features::{FEATURES, features, inputs};
 pub use private::{Finding, find_private};
+pub use reading::{READING_SCHEME, Reading};
 pub use tokens::estimate_tokens;
 pub use view::View;

@@ -42,22 +42,35 @@ impl View {
         }
     }
 
-    /// The text whose vector stands for the request: what the user said, and before it what gives it its meaning (short
-    /// instructions; the question before a short follow-up). Training and prediction must both use it.
+    /// The text whose vector stands for the request: what the user said, and before it what gives it its meaning.
     pub fn encoder_text(&self) -> String {
+        self.frame() + &self.user
+    }
+
+    /// Whether nothing gives meaning to what the user said last but itself: no instructions, and no question before a
+    /// short follow-up.
+    pub fn stands_alone(&self) -> bool {
+        self.system.is_empty() && !self.follows_up()
+    }
+
+    /// What gives the user's last words their meaning: short instructions, the question before a short follow-up.
+    pub(crate) fn frame(&self) -> String {
         const INSTRUCTION_BYTES: usize = 600;
-        const FOLLOW_UP_BYTES: usize = 60;
         let mut text = String::with_capacity(self.user.len() + 64);
         if !self.system.is_empty() {
             text.push_str(head(&self.system, INSTRUCTION_BYTES));
             text.push('\n');
         }
-        if self.user.len() < FOLLOW_UP_BYTES && !self.earlier_user.is_empty() {
+        if self.follows_up() {
             text.push_str(head(&self.earlier_user, INSTRUCTION_BYTES));
             text.push('\n');
         }
-        text.push_str(&self.user);
         text
+    }
+
+    fn follows_up(&self) -> bool {
+        const FOLLOW_UP_BYTES: usize = 60;
+        self.user.len() < FOLLOW_UP_BYTES && !self.earlier_user.is_empty()
     }
 
     /// Every text of the request, the instructions first.

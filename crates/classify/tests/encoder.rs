@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use api::{Embed, cosine};
-use classify::{Encoder, EncoderOptions};
+use classify::{Encoder, EncoderOptions, View};
 
 static ENCODER: LazyLock<Encoder> = LazyLock::new(|| Encoder::load(&models::options()).expect("the encoder"));
 
@@ -61,6 +61,35 @@ fn a_long_word_and_odd_characters_have_vectors() {
     let word = "a".repeat(5000);
     for vector in embed(&[&odd, &word, "漢字".repeat(400).as_str(), "é".repeat(2000).as_str()]) {
         assert!(vector.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn a_reading_knows_the_meaning_and_the_form() {
+    let width = ENCODER.dimensions();
+    let read = |text: &str| ENCODER.read(&View::of(None, text)).expect("a reading");
+    let question = "Summarise in one line: \"The ferry is late because of fog.\"";
+    let reading = read(question);
+    assert!(View::of(None, question).stands_alone());
+    assert!(cosine(&reading.meaning, &embed(&[question])[0]) > 0.9999);
+    assert_eq!(reading.form.len() % width, 0);
+    let parts: Vec<&[f32]> = reading.form.chunks(width).collect();
+    assert!(parts.iter().all(|part| (cosine(part, part) - 1.0).abs() < 1e-3));
+    // The model does give out its inner state.
+    assert!(cosine(parts[0], &reading.meaning) < 0.9);
+    // The same is asked of another text: nearer in form than in meaning.
+    let other = read("Summarise in one line: \"My uncle's goats have eaten the tulips.\"");
+    assert!(cosine(&reading.form[width..2 * width], &other.form[width..2 * width]) > 0.95);
+    assert!(cosine(&reading.meaning, &other.meaning) < 0.7);
+}
+
+#[test]
+fn any_text_can_be_read() {
+    let long = "word ".repeat(200_000);
+    for text in ["", " ", "🦀🦀🦀", "漢字", "\u{202e}שלום", "\u{0}", long.as_str(), &"a".repeat(1_000_000)]
+    {
+        let reading = ENCODER.read(&View::of(Some("Be brief."), text)).expect("a reading");
+        assert!(reading.form.iter().chain(&reading.meaning).all(|value| value.is_finite()));
     }
 }
 
