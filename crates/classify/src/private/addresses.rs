@@ -201,7 +201,7 @@ const STATES: [&str; 66] = [
 /// British postcodes (`SW1A 1AA`), American and Australian ones behind a state (`CA 94043`), and numbers before or behind
 /// a town's name where a home is told (`10435 Berlin`, `Pune 411001`).
 fn postcodes(text: &str, home: bool, findings: &mut Vec<Finding>) {
-    let mut before = "";
+    let (mut before, mut house) = ("", false);
     for piece in text.split([' ', '\n', ',']) {
         let word = piece.trim_matches(|letter: char| !letter.is_alphanumeric());
         if word.is_empty() {
@@ -215,7 +215,7 @@ fn postcodes(text: &str, home: bool, findings: &mut Vec<Finding>) {
         };
         let strength = if is_british(before, word) {
             0.82
-        } else if state && STATES.contains(&before) {
+        } else if (state && STATES.contains(&before)) || (house && town(word) && number(before, 5)) {
             LIKELY
         } else if home && ((town(before) && number(word, 6)) || (town(word) && number(before, 5))) {
             SURE
@@ -227,6 +227,17 @@ fn postcodes(text: &str, home: bool, findings: &mut Vec<Finding>) {
             let end = word.as_ptr() as usize - text.as_ptr() as usize + word.len();
             findings.push(address(start, end, strength));
         }
+        // A house number closes what stands before a postcode: `Am Sonnenhang 3, 79104 Freiburg`.
+        let at = if before.is_empty() {
+            0
+        } else {
+            before.as_ptr() as usize - text.as_ptr() as usize + before.len()
+        };
+        let short = (1..=4).contains(&before.len())
+            && before.as_bytes()[0].is_ascii_digit()
+            && !before.starts_with("19")
+            && !before.starts_with("20");
+        house = short && text[at..].starts_with(',');
         before = word;
     }
 }

@@ -13,7 +13,8 @@ const GROUPS: &[(f32, &str)] = &[
     // Orders about where the request may go.
     (
         4.0,
-        "do not send|dont send|must not leave|may not leave|should not leave|never leave|stays within|\
+        "do not let|must not reach|never reach|outside vendor|outside vendors|outside parties|leave this machine|\
+        away from the cloud|away from openai|away from chatgpt|do not send|dont send|must not leave|may not leave|should not leave|never leave|stays within|\
         stay within|within our jurisdiction|keep this local|keep this confidential|process this locally|\
         process it locally|process locally|handle locally|locally only|local only|only within our|no cloud|no external|keep on prem|stay on prem|\
         no public api|do not use external|not use external|do not share|dont share|not to be shared|\
@@ -154,7 +155,8 @@ const GROUPS: &[(f32, &str)] = &[
     // Signs of a public matter.
     (
         -2.2,
-        "what does|what do|whats the|what makes|who invented|public|publicly|open source|generic|hypothetical|textbook|fictional|fiction|dummy|synthetic|toy example|in general|what is|\
+        "是什么|とは|무엇|что такое|как работает|was ist|wie schreibt|quest ce|comment fonctionne|que es|como funciona|cosa e|o que e|wat is|\
+        co to jest|what does|what do|whats the|what makes|who invented|public|publicly|open source|generic|hypothetical|textbook|fictional|fiction|dummy|synthetic|toy example|in general|what is|\
         what are|how does|how do i|公开|什么是|假设",
     ),
     // Signs of a question about the world.

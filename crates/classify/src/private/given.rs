@@ -64,7 +64,27 @@ const GIVEN: &str = "aaron abdul abdullah abigail abraham ada adam adele adrian 
     valentin valentina valeria valerie vanessa vera veronica veronika vicente victor victoria vijay vikram viktor viktoria vimal vincent \
     vincenzo violet viola virginia vishal vivek vivian vladimir volker walter wanda wanjiru warren wayne wei wendy werner wilfried wilhelm \
     william wioletta wojciech wolfgang xavier xiao xin yan yang yannick yasmin yasmina yasuko ying yolanda yoko yoshi yuki yulia yuri \
-    yusuf yvette yvonne zahra zainab zeynep zoe zofia zsofia zuzana zuzanna östen";
+    yusuf yvette yvonne zahra zainab zeynep zoe zofia zsofia zuzana zuzanna östen \
+    bartholomew anselm jeannette ifeoma lindiwe adaeze adebayo adel adeola afonso agustin aida akosua alain alana alba alejo alessio \
+    alfonso alhassan alistair amal amadou anders ane anouk anselmo antje antoine arjen arlene armin arnaud asher astrid ayodele azadeh \
+    babajide barnaby beata benoit berta bethany bilge birgitta blessing bojan bonnie bronwyn carlotta carmela cassandra catalina cathal \
+    celeste chiamaka chinwe clarissa claus clement colette connie consuelo cornelia cosima cyril dagmar damaris darko dariusz delphine \
+    desmond didier domenico dragan eamon ebru edna edyta efua eilidh elin elisabetta elke elodie eloise emre enzo erdem estelle esme \
+    eugenia eugenie evelina evgeny ezra fadi faisal farida fatou felicity fergus fidel filippo florin folasade fraser frida fumiko \
+    gaston genevieve geraldine gerhild gertrud ghislaine gilbert gilles gisela goran grzegorz gudrun gulnara gwen habiba hamid hanneke \
+    hector hedwig hermann hortense hristo hubert ilaria imani imelda imogen ineke inga ingrid iria ishaan isolde jadwiga jaime jamila \
+    jarek jasper jaya jeanne jelle jerzy jolanta joost jorgen josefina jozef julieta kalpana karsten kazimierz kehinde kerry khanh \
+    kieran kimiko kirill klara koen kofi krystyna kwasi ladislav leif lennart leticia lieke lilian liliana lindsay lionel lisbeth loic \
+    lothar lorraine lubomir lucinda ludmila lutz mabel maeve maja makoto malin mamoru mandla manon marcela marek margot mariella \
+    marijke marisa marlies marlon marta mathilda maude mauricio mbali melinda melody meral mercy mette mihai mikael mireille miroslav \
+    mohamad monique muriel murat nadja nanami naledi natacha neema nelly nicolae nicolette nigel nkechi nokuthula noelia norah obinna \
+    odette olena olumide onur oona ottilie padma paige palesa pankaj parvati patience pauliina perpetua philomena pietro preeti \
+    quentin ragnar ramona rania raquel rasheed ravindra reza rhys ricarda ritu robyn rosalind rosalie rosario rowan roza saanvi sabrina \
+    saeed sakshi salome salvatore samuli sandhya sanna sanne sapna sascha savannah selina severine shabnam shanti sheldon shira sibylle \
+    sigurd sinead sipho slavica slobodan sofiane soledad solange stelios stig subhash sushma swati sylvain taiwo takeshi tamika tanisha \
+    tatjana temitope thabo thandiwe thabiso thea thibault thulani tiffany tjarda tobiasz torsten trine tunde uchenna ursel vaclav valerio \
+    vasile vasiliki vesna vidya vilma vincenza vusi wahid waldemar wiebke wilma wim winifred xiomara yaw yetunde yiannis ylva yosef \
+    yuko yusra zanele zdenek zeinab zinaida zlatan";
 
 /// Surnames of persons whom anybody may ask about.
 const FAMOUS: &str = "aristotle bach beckett beethoven bezos biden bohr bonaparte bowie brahms buffett \

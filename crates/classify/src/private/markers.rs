@@ -11,6 +11,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 pub(super) enum Marker {
     /// A name follows: how sure it is with one word of it, and with two.
     Introduction(f32, f32),
+    /// A title: a name follows.
+    Title,
     /// A street's kind after its name, as in English: the number stands before the name.
     StreetAfter,
     /// A street's kind at the end of its name, as in German: the number follows.
@@ -106,8 +108,8 @@ const TABLE: &[(Marker, &str)] = &[
         mio figlio |mia figlia |minha esposa |meu marido |meu filho |minha filha |mijn vrouw |mijn man |moja żona |mój mąż |мой муж |моя жена ",
     ),
     (
-        Marker::Introduction(0.35, 0.78),
-        "mr. |mrs. |ms. |mr |mrs |ms |miss |herr |frau |madame |monsieur |mme |señor |señora |sr. |sra. |signor |signora |sig. |sig.ra |\
+        Marker::Title,
+        "mr. |mrs. |prof. |professor |dr. |dr |herrn |ing. |ms. |mr |mrs |ms |miss |herr |frau |madame |monsieur |mme |señor |señora |sr. |sra. |signor |signora |sig. |sig.ra |\
         dhr. |mevr. |mevrouw |meneer |pan |pani |господин |госпожа |гражданин |гражданка |bay |bayan |κύριος |κυρία ",
     ),
     (
@@ -138,7 +140,7 @@ const TABLE: &[(Marker, &str)] = &[
     (Marker::StreetHan, "路|街|弄|大道|巷|丁目|区|町|〒"),
     (
         Marker::Home,
-        "i live at|lives at|live at|my address|home address|ship to|send it to|deliver to|meine adresse|meine anschrift|anschrift:|\
+        "i live at|lives at|live at|i live in|wohnt|wohnen in|habita|vive en|abita|mora na|mora em|woont|bor på|bydlí|my address|home address|ship to|send it to|deliver to|meine adresse|meine anschrift|anschrift:|\
         adresse:|address:|wohnhaft|wohne in|j'habite|habite au|mon adresse|vivo en|mi dirección|dirección:|abito in|mio indirizzo|indirizzo:|\
         moro na|meu endereço|endereço:|mijn adres|ik woon|mój adres|mieszkam|мой адрес|адрес:|живу|my place|my flat|my house|住所|地址|住在|주소|\
         adresim|العنوان|पता",

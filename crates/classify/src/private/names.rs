@@ -87,6 +87,7 @@ pub(super) fn find(text: &str, marked: &[Marked], subject: Subject, findings: &m
     for mark in marked {
         let found = match mark.marker {
             Marker::Introduction(one, two) => introduced(text, mark.end, one, two, subject),
+            Marker::Title => titled(text, mark.end, subject),
             Marker::Called => called(text, mark.end),
             Marker::Honorific => honoured(text, mark.start),
             _ => None,
@@ -131,6 +132,23 @@ fn introduced(text: &str, start: usize, one: f32, two: f32, subject: Subject) ->
         strength *= 0.45;
     }
     (strength > 0.0).then(|| person(start, run.end, strength))
+}
+
+/// The name behind "Mrs." or "Dr."; in a text about a life also `mr okonkwo`, as it is typed in a hurry.
+fn titled(text: &str, start: usize, subject: Subject) -> Option<Finding> {
+    const SMALL: f32 = 0.82;
+    const SMALL_LETTERS_MIN: usize = 4;
+    // Many who have a title are known for something.
+    const ELSEWHERE: f32 = 0.45;
+    if let Some(mut found) = introduced(text, start, 0.35, 0.78, subject) {
+        if !subject.life {
+            found.strength = found.strength.min(ELSEWHERE);
+        }
+        return Some(found);
+    }
+    let word = name_word(&text[start..]);
+    let fits = word.len() >= SMALL_LETTERS_MIN && word.starts_with(char::is_lowercase);
+    (fits && subject.life && !subject.public).then(|| person(start, start + word.len(), SMALL))
 }
 
 /// Given names with a surname behind them.

@@ -33,6 +33,8 @@ enum Cue {
     /// A mark of a clinical note.
     Clinical,
     Condition,
+    /// A piece of work about a matter: what follows is its subject, nobody's own.
+    Topic,
 }
 
 const CUES: &[(Cue, &str)] = &[
@@ -42,7 +44,9 @@ const CUES: &[(Cue, &str)] = &[
         resume|cv|cover letter|reference letter|letter of recommendation|recommendation letter|performance review|appraisal|salary|\
         payroll|let go|fired|dismissed|dismissal|laid off|hired|resignation|sick leave|absent|onboarding|new hire|client|clients|\
         customer|customers|account|invoice|complaint|refund|policyholder|insured|insurance|lease|rent|rented|mortgage|loan|\
-        custody|divorce|divorced|separated|lawsuit|plaintiff|defendant|suspect|witness|victim|arrested|eulogy|obituary|funeral|\
+        custody|divorce|divorced|divorcing|divorcent|divorcer|separent|scheiden lassen|divorcian|divorciados|separati|divorziano|notify|\
+        remind|late rent|rent is late|warning to|owes me|stole|theft|harassed|assaulted|affair|pregnant|overtime|probation|bonus|pension|\
+        raise|promotion|custody|separated|lawsuit|plaintiff|defendant|suspect|witness|victim|arrested|eulogy|obituary|funeral|\
         condolence|condolences|wedding|birthday|baby shower|my uncle|my aunt|my cousin|my friend|my neighbour|my neighbor|my ex|\
         my son|my daughter|my wife|my husband|my mother|my father|my brother|my sister|my mom|my mum|my dad|my grandmother|\
         my grandfather|my teacher|my doctor|my student|our tenant|our teacher|pupil|classmate|detention|\
@@ -111,6 +115,12 @@ const CUES: &[(Cue, &str)] = &[
         mia|mio|sono|meu|minha|estou|mijn|ik ben|moja|moje|jestem|min|mitt|我|我的|я|мой|моя|私の",
     ),
     (
+        Cue::Topic,
+        "essay|paper|thesis|article|book|novel|research|question about|questions about|speech|talk about|presentation|story|poem|quiz|exam|\
+        homework|lecture|podcast|documentary|aufsatz|referat|hausarbeit|frage zu|expose|dissertation|ensayo|trabajo sobre|tema|saggio|tesi|\
+        redacao|werkstuk|referat|сочинение|реферат|论文|作文|レポート|에세이",
+    ),
+    (
         Cue::Clinical,
         "dx|rx|hx|qhs|mrn|medical record|year old male|year old female|year old man|year old woman|presents with|complains of|\
         lab results|discharge summary|discharge|admitted|vital signs|chief complaint|on metformin|出院|入院|主诉|anamnese|\
@@ -118,7 +128,13 @@ const CUES: &[(Cue, &str)] = &[
     ),
     (
         Cue::Condition,
-        "hiv|aids|cancer|carcinoma|tumor|tumour|leukemia|leukaemia|lymphoma|melanoma|diabetes|diabetic|insulin|metformin|hypertension|\
+        "hiv|aids|blood pressure|cholesterol|ramipril|lamotrigine|venlafaxine|mirtazapine|bupropion|wellbutrin|amlodipine|losartan|metoprolol|\
+        atorvastatin|statin|statins|omeprazole|gabapentin|pregabalin|methotrexate|humira|insulin pump|antibiotics|chlamydia|stds|ulcer|\
+        gout|psoriasis|eczema|celiac|thyroid|hypothyroidism|sclerosis|scoliosis|sciatica|tinnitus|glaucoma|cataract|deaf|blind|wheelchair|\
+        amputation|overdose|overdosed|hospitalized|icu|surgery|mastectomy|hysterectomy|vasectomy|circumcision|transgender|hormone therapy|\
+        autisme|adhs|hartaanval|suikerziekte|hoge bloeddruk|borstkanker|astma|epilepsi|diabete|hipotiroidismo|asma|alergia|colesterol|\
+        tiroide|ipotiroidismo|hipertensao|diabetes tipo|schilddruse|bandscheibenvorfall|magersucht|sucht|alkoholiker|angstzustande|\
+        depressionen|hypertension arterielle|depression nerveuse|anorexie|alcoolique|seropositif|cancer|carcinoma|tumor|tumour|leukemia|leukaemia|lymphoma|melanoma|diabetes|diabetic|insulin|metformin|hypertension|\
         depression|depressed|bipolar|schizophrenia|psychosis|ptsd|ocd|adhd|autism|autistic|anxiety|panic attacks|panic disorder|\
         anorexia|bulimia|eating disorder|suicidal|self harm|alcoholic|alcoholism|addiction|addicted|rehab|relapse|epilepsy|seizures|\
         stroke|dementia|alzheimers|parkinsons|multiple sclerosis|als|lupus|arthritis|fibromyalgia|crohns|colitis|ibs|asthma|copd|\
@@ -161,6 +177,7 @@ pub(super) fn read(text: &str, words: &[Word], findings: &mut Vec<Finding>) -> S
             Cue::Public => subject.public = true,
             Cue::Owner => owner = Some(found.past),
             Cue::Near => near = Some(found.past),
+            Cue::Topic => (owner, near) = (None, None),
             Cue::Clinical => clinical = Some(found.past),
             Cue::Condition => {
                 conditions += 1;
