@@ -51,15 +51,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_tighter_cost_budget_never_makes_a_plan_dearer(
-        (world, asked, share, tenants) in (world(), asked(), 0.0..1.0f64, any::<bool>())
-    ) {
-        let policies = world.policies();
-        let cost = (asked.limits.cost.unwrap_or(40_000_000) as f64 * share) as i64;
-        let mut tighter = asked.clone();
-        let limits = if tenants { &mut tighter.tenants_limits } else { &mut tighter.limits };
-        limits.cost = Some(limits.cost.map_or(cost, |before| before.min(cost)));
-        if let (Ok(before), Ok(after)) = (asked.decide(&policies), tighter.decide(&policies)) {
+    fn a_tighter_cost_budget_never_makes_a_plan_dearer((world, asked, share) in (world(), asked(), 0.1..1.0f64)) {
+        let start = asked.limits.cost.unwrap_or(40_000_000) as f64;
+        let tighten = |limits: &mut Limits, step| limits.cost = Some((start * f64::powi(share, step)) as i64);
+        for (before, after) in tighter_and_tighter(&world.policies(), &asked, tighten) {
             prop_assert!(after.targets[0].estimate.cost <= before.targets[0].estimate.cost);
             if before.degraded.is_none() && after.degraded.is_none() {
                 prop_assert!(expected_cost(&after) <= expected_cost(&before));
@@ -69,15 +64,10 @@ proptest! {
     }
 
     #[test]
-    fn a_tighter_latency_budget_never_makes_a_plan_slower(
-        (world, asked, share, tenants) in (world(), asked(), 0.0..1.0f64, any::<bool>())
-    ) {
-        let policies = world.policies();
-        let latency = (asked.limits.latency.unwrap_or(60_000) as f64 * share) as u64;
-        let mut tighter = asked.clone();
-        let limits = if tenants { &mut tighter.tenants_limits } else { &mut tighter.limits };
-        limits.latency = Some(limits.latency.map_or(latency, |before| before.min(latency)));
-        if let (Ok(before), Ok(after)) = (asked.decide(&policies), tighter.decide(&policies)) {
+    fn a_tighter_latency_budget_never_makes_a_plan_slower((world, asked, share) in (world(), asked(), 0.1..1.0f64)) {
+        let start = asked.limits.latency.unwrap_or(30_000) as f64;
+        let tighten = |limits: &mut Limits, step| limits.latency = Some((start * f64::powi(share, step)) as u64);
+        for (before, after) in tighter_and_tighter(&world.policies(), &asked, tighten) {
             prop_assert!(after.targets[0].estimate.whole <= before.targets[0].estimate.whole);
         }
     }
@@ -241,6 +231,27 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// Pairs of plans, the second under a tighter budget: for requests that name each policy or a model, step by step.
+fn tighter_and_tighter(
+    policies: &Policies,
+    asked: &Asked,
+    tighten: impl Fn(&mut Limits, i32),
+) -> Vec<(Plan, Plan)> {
+    let mut pairs = Vec::new();
+    for model in ["auto", "b", "c", "m0", "m1"] {
+        let steps = (0..6).map(|step| {
+            let mut tighter = Asked { model, header: None, ..asked.clone() };
+            if step > 0 {
+                tighten(&mut tighter.limits, step);
+            }
+            tighter.decide(policies)
+        });
+        let plans: Vec<Plan> = steps.flatten().collect();
+        pairs.extend(plans.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())));
+    }
+    pairs
 }
 
 /// Whether a target of the plan has all that the request needs.
