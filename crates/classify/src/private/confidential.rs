@@ -129,7 +129,10 @@ const GROUPS: &[(f32, &str)] = &[
         "our customers|our clients|our subscribers|our patients|our employees|our members|our users|our tenants|our donors|my employees|\
         my patients|my customers|my tenants|my students|member of my staff|crm dump|crm export|ledger extract|hr sheet|hr file|\
         sick days|sick leave|behind on payments|unsere kunden|unserer kunden|unsere mitarbeiter|unserer mitarbeiter|kundenexport|\
-        gehalter|gehaltsliste|gehaltsdaten|krankentage|nos clients|nos employes|nos salaries|fichier client|fichier clients|salaires|\
+        gehalter|gehaltsliste|gehaltsdaten|krankentage|nos clients|nos abonnes|nos membres|nos adherents|nos locataires|nos patients|nos eleves|unsere patienten|unserer patienten|\
+        unsere abonnenten|unsere mieter|unserer abteilung|nuestros suscriptores|nuestros pacientes|nuestros socios|nostri abbonati|\
+        nostri pazienti|nossos assinantes|nossos pacientes|onze leden|onze patienten|naszych klientow|nasi klienci|vara kunder|vores kunder|\
+        наших пациентов|nos employes|nos salaries|fichier client|fichier clients|salaires|\
         fiches de paie|nuestros clientes|nuestros empleados|nominas|nomina|expediente|expedientes|historial medico|nostri clienti|\
         nostri dipendenti|buste paga|nossos clientes|nossos funcionarios|folha de pagamento|dados de clientes|dados pessoais|klantgegevens|\
         onze klanten|personeelsdossier|dane klientow|dane osobowe|kunddata|kundregister|personuppgifter|наших клиентов|сотрудников|\

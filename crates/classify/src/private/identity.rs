@@ -37,6 +37,7 @@ const WORDS: &[&str] = &[
     "sin:",
     "sin number",
     "bsn",
+    "sofi",
     "burgerservice",
     "pesel",
     "personnummer",

@@ -107,6 +107,7 @@ const TABLE: &[(Marker, &str)] = &[
         ma femme |mon mari |mon fils |ma fille |mon voisin |mi mujer |mi marido |mi hijo |mi hija |mi vecino |mia moglie |mio marito |\
         mio figlio |mia figlia |minha esposa |meu marido |meu filho |minha filha |mijn vrouw |mijn man |moja żona |mój mąż |мой муж |моя жена ",
     ),
+    (Marker::Introduction(0.0, 0.7), "don |doña |señorita |dona |maestro |suor |schwester "),
     (
         Marker::Title,
         "mr. |mrs. |prof. |professor |dr. |dr |herrn |ing. |ms. |mr |mrs |ms |miss |herr |frau |madame |monsieur |mme |señor |señora |sr. |sra. |signor |signora |sig. |sig.ra |\
@@ -118,7 +119,7 @@ const TABLE: &[(Marker, &str)] = &[
     ),
     (
         Marker::Called,
-        "患者|病人|员工|客户|同事|租客|嫌疑人|我叫|姓名|名字是|名叫|氏名|名前は|환자|고객|직원|세입자|이름은|이름|저는|성명|المريضة |المريض |الموظف |\
+        "患者|病人|员工|客户|同事|租客|嫌疑人|我叫|姓名|名字是|名叫|妈妈叫|爸爸叫|儿子叫|女儿叫|老公叫|老婆叫|朋友叫|老板叫|氏名|名前は|환자|고객|직원|세입자|이름은|이름|저는|성명|المريضة |المريض |الموظف |\
         الموظفة |العميل |العميلة |اسمي |السيد |السيدة |المستأجر |का नाम |मेरा नाम |मरीज़ |मरीज |कर्मचारी |श्री |श्रीमती ",
     ),
     (Marker::Honorific, "様|さん|氏|先生|女士|小姐| 님|님|씨"),
@@ -178,7 +179,7 @@ const TABLE: &[(Marker, &str)] = &[
     ),
     (
         Marker::Code,
-        "pin|cvv|cvc|otp|recovery code|backup code|verification code|one-time code|2fa code|security code|door code|alarm code|gate code|tan|puk",
+        "pin|cvv|cvc|otp|recovery code|code for the|entry code|garage code|lock code|backup code|verification code|one-time code|2fa code|security code|door code|alarm code|gate code|tan|puk",
     ),
     (Marker::Seed, "seed phrase|recovery phrase|mnemonic phrase|wallet phrase"),
     (Marker::At, "[at]|(at)|{at}|<at>| at | ät | arroba | chiocciola | arobase | małpa | собака | @ "),

@@ -161,6 +161,7 @@ fn is_example(text: &str, finding: Finding) -> bool {
         "format like",
         "in the form",
         "documentation",
+        "regex",
     ];
     finding.kind != PrivateKind::Health && context_has(text, finding.start, finding.end, WORDS)
 }

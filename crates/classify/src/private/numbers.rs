@@ -132,13 +132,20 @@ fn code_end(bytes: &[u8], start: usize) -> usize {
     start + bytes[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()
 }
 
+/// Runs up to this length say nothing.
+const SHORT_BYTES: usize = 6;
+
 fn digits_run(text: &str, start: usize, end: usize, findings: &mut Vec<Finding>) {
     let run = &text[start..end];
     // A letter right behind makes it a code or a quantity.
     let lettered =
         text[end..].trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_alphabetic());
     if lettered && !text[end..].starts_with(['X', 'x']) {
-        code_of_digits(text, start, end, findings);
+        // `+351 912 558 034 3m`: the last group belongs to what follows.
+        match run.rfind(' ').map(|space| run[..space].trim_end()).filter(|run| run.len() > SHORT_BYTES) {
+            Some(run) => digits_run(text, start, start + run.len(), findings),
+            None => code_of_digits(text, start, end, findings),
+        }
         return;
     }
     let digits: String = run.chars().filter(char::is_ascii_digit).collect();

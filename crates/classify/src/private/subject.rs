@@ -45,7 +45,7 @@ const CUES: &[(Cue, &str)] = &[
         payroll|let go|fired|dismissed|dismissal|laid off|hired|resignation|sick leave|absent|onboarding|new hire|client|clients|\
         customer|customers|account|invoice|complaint|refund|policyholder|insured|insurance|lease|rent|rented|mortgage|loan|\
         custody|divorce|divorced|divorcing|divorcent|divorcer|separent|scheiden lassen|divorcian|divorciados|separati|divorziano|notify|\
-        remind|late rent|rent is late|warning to|owes me|stole|theft|harassed|assaulted|affair|pregnant|overtime|probation|bonus|pension|\
+        remind|late rent|rent is late|warning to|owes me|pedido|commande|bestellung|zamowienie|ordine|encomenda|bestelling|заказ|stole|theft|harassed|assaulted|affair|pregnant|overtime|probation|bonus|pension|\
         raise|promotion|custody|separated|lawsuit|plaintiff|defendant|suspect|witness|victim|arrested|eulogy|obituary|funeral|\
         condolence|condolences|wedding|birthday|baby shower|my uncle|my aunt|my cousin|my friend|my neighbour|my neighbor|my ex|\
         my son|my daughter|my wife|my husband|my mother|my father|my brother|my sister|my mom|my mum|my dad|my grandmother|\
@@ -93,7 +93,7 @@ const CUES: &[(Cue, &str)] = &[
         "i was diagnosed|ive been diagnosed|i have been diagnosed|i got diagnosed|diagnosed me|diagnosed with|i suffer from|i take|\
         im taking|i am taking|i was taking|i started|im on|i am on|ive had|ive been|i had|i tested|tested positive|came back positive|\
         my diagnosis|my doctor|my therapist|my psychiatrist|my gp|my oncologist|my meds|my medication|my prescription|my blood test|\
-        my mother|my mom|my mum|my father|my dad|my son|my sons|my daughter|my daughters|my wife|my husband|my partner|my brother|\
+        my mother|my mom|my mum|my father|my dad|my mothers|my moms|my mums|my fathers|my dads|my wifes|my husbands|my son|my sons|my daughter|my daughters|my wife|my husband|my partner|my brother|\
         my sister|my child|my kid|my baby|my grandmother|my grandma|my grandfather|my grandpa|my uncle|my aunt|my friend|my boss|\
         my boyfriend|my girlfriend|my coworker|my colleague|the patient|our patient|this patient|patient is|patient has|\
         patient presents|patient complains|patient with|pt|he was diagnosed|she was diagnosed|hes on|shes on|he is on|she is on|\
@@ -161,13 +161,18 @@ const CUES: &[(Cue, &str)] = &[
 const OWNER_WORDS_MAX: usize = 10;
 const NEAR_WORDS_MAX: usize = 4;
 
+/// How sure an illness is somebody's own beside its owner, and in what looks like a clinical note.
+const OWNED: f32 = 0.86;
+const NOTED: f32 = 0.7;
+
 /// Reads a text's words; adds somebody's illness to the findings.
 pub(super) fn read(text: &str, words: &[Word], findings: &mut Vec<Finding>) -> Subject {
     static LEXICON: LazyLock<Lexicon> =
         LazyLock::new(|| Lexicon::new((0_u16..).zip(CUES.iter().map(|(_, phrases)| *phrases))));
     let mut subject = Subject::default();
     let (mut owner, mut near, mut clinical) = (None::<usize>, None::<usize>, None::<usize>);
-    let mut conditions = 0_usize;
+    // The last condition: the place behind it, and its bytes.
+    let mut told = None::<(usize, usize, usize)>;
     LEXICON.find(text, words, 0, |found| {
         let within = |place: Option<usize>, most: usize| {
             place.is_some_and(|past| found.first.saturating_sub(past) <= most)
@@ -175,17 +180,26 @@ pub(super) fn read(text: &str, words: &[Word], findings: &mut Vec<Finding>) -> S
         match CUES[usize::from(found.group)].0 {
             Cue::Life => subject.life = true,
             Cue::Public => subject.public = true,
-            Cue::Owner => owner = Some(found.past),
+            Cue::Owner => {
+                owner = Some(found.past);
+                // "It says carcinoma in my mother's letter."
+                if let Some((_, start, end)) =
+                    told.take().filter(|(past, ..)| within(Some(*past), OWNER_WORDS_MAX))
+                {
+                    findings.push(Finding { kind: PrivateKind::Health, start, end, strength: OWNED });
+                }
+            }
             Cue::Near => near = Some(found.past),
-            Cue::Topic => (owner, near) = (None, None),
+            Cue::Topic => (owner, near, told) = (None, None, None),
             Cue::Clinical => clinical = Some(found.past),
             Cue::Condition => {
-                conditions += 1;
                 let owned = within(owner, OWNER_WORDS_MAX) || within(near, NEAR_WORDS_MAX);
                 let noted = within(clinical, OWNER_WORDS_MAX);
-                if let Some(last) = words.get(found.past - 1).filter(|_| owned || noted) {
-                    let (start, end) = (words[found.first].start, last.end);
-                    let strength = if owned { 0.86 } else { 0.7 };
+                let Some(last) = words.get(found.past - 1) else { return };
+                let (start, end) = (words[found.first].start, last.end);
+                told = Some((found.past, start, end));
+                if owned || noted {
+                    let strength = if owned { OWNED } else { NOTED };
                     findings.push(Finding { kind: PrivateKind::Health, start, end, strength });
                 }
             }
