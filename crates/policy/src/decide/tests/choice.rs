@@ -47,6 +47,12 @@ fn the_cheapest_over_the_floor_and_inside_the_budgets_is_taken() {
         ("quality_floor = 0.8\non_budget_miss = \"latency\"", poor, "cheap yields"),
         ("on_budget_miss = \"latency\"", hopeless, "cheap yields"),
         ("on_budget_miss = \"cost\"", hopeless, "good yields"),
+        // Only the cost budget is left: the fastest inside it, not the cheapest.
+        (
+            "quality_floor = 0.95\non_budget_miss = \"latency\"\nescalate.external = [\"local\"]",
+            hopeless,
+            "cheap yields",
+        ),
         ("", hopeless, "budget_too_small"),
         ("", images, "good"),
         ("", Facts { audio: true, ..open }, "unsupported_request"),
