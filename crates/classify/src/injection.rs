@@ -51,81 +51,94 @@ enum Cue {
 const CUES: &[(Cue, &str)] = &[
     (
         Cue::Cancel,
-        "ignore|ignores|disregard|forget|override|overrides|overriding|bypass|neglect|pay no attention|do not follow|dont follow|not follow|\
-        stop following|must ignore|void|revoked|suspended|no longer apply|discard|abandon|drop|disable|remove|turn off|switch off|break|\
-        violate|supersedes|supersede|replaces|never happened|ignoriere|ignorier|vergiss|vergesse|missachte|uberschreibe|umgehe|ignorez|\
-        oublie|oubliez|neglige|contourne|ignora|ignorad|olvida|olvidate|omite|anula|dimentica|scavalca|ignore as|esqueca|desconsidere|\
-        negeer|vergeet|zignoruj|zapomnij|pomin|ignorera|glom|ignorer|glem|ohita|unohda|ignoruj|zapomen|yok say|unut|gormezden gel|\
-        игнорируй|проигнорируй|забудь|отмени|не следуй|忽略|无视|忘记|忘掉|绕过|跳过|無視|忘れ|무시|무시하고|잊어|잊고|تجاهل|انس|تخط|अनदेखा|\
-        नज़रअंदाज़|भूल|भूल जाओ|bỏ qua|quên|αγνόησε|ξέχνα|התעלם|abaikan|lupakan",
+        "ignore|ignores|disregard|forget|override|overrides|overriding|bypass|neglect|pay no attention|do not follow|\
+        dont follow|not follow|stop following|must ignore|void|revoked|suspended|no longer apply|discard|abandon|drop|\
+        disable|remove|turn off|switch off|break|violate|supersedes|supersede|replaces|never happened|ignoriere|\
+        ignorier|vergiss|vergesse|missachte|uberschreibe|umgehe|ignorez|oublie|oubliez|neglige|contourne|ignora|\
+        ignorad|olvida|olvidate|omite|anula|dimentica|scavalca|ignore as|esqueca|desconsidere|negeer|vergeet|zignoruj|\
+        zapomnij|pomin|ignorera|glom|ignorer|glem|ohita|unohda|ignoruj|zapomen|yok say|unut|gormezden gel|игнорируй|\
+        проигнорируй|забудь|отмени|не следуй|忽略|无视|忘记|忘掉|绕过|跳过|無視|忘れ|무시|무시하고|잊어|잊고|تجاهل|\
+        انس|تخط|अनदेखा|नज़रअंदाज़|भूल|भूल जाओ|bỏ qua|quên|αγνόησε|ξέχνα|התעלם|abaikan|lupakan",
     ),
     (
         Cue::Rules,
-        "instructions|instruction|rules|rule|guidelines|directives|directive|prompt|prompts|programming|policy|policies|constraints|\
-        everything|training|commands|orders|guidance|anweisungen|anweisung|regeln|vorgaben|richtlinien|instruktionen|alles|consignes|regles|\
-        directives|instrucciones|reglas|normas|indicaciones|istruzioni|regole|instrucoes|regras|instructies|regels|polecenia|polecen|\
-        instrukcje|zasady|instruktioner|instruksjoner|regler|ohjeet|saannot|pokyny|instrukce|talimatlari|talimatlar|kurallari|\
-        инструкции|указания|правила|指令|指示|规则|提示词|ルール|命令|지시|지시를|규칙|규칙을|명령|التعليمات|القواعد|निर्देशों|निर्देश|नियम|\
-        नियमों|hướng dẫn|chỉ dẫn|quy tắc|οδηγίες|ההוראות|instruksi|aturan",
+        "instructions|instruction|rules|rule|guidelines|directives|directive|prompt|prompts|programming|policy|\
+        policies|constraints|everything|training|commands|orders|guidance|anweisungen|anweisung|regeln|vorgaben|\
+        richtlinien|instruktionen|alles|consignes|regles|directives|instrucciones|reglas|normas|indicaciones|\
+        istruzioni|regole|instrucoes|regras|instructies|regels|polecenia|polecen|instrukcje|zasady|instruktioner|\
+        instruksjoner|regler|ohjeet|saannot|pokyny|instrukce|talimatlari|talimatlar|kurallari|инструкции|указания|\
+        правила|指令|指示|规则|提示词|ルール|命令|지시|지시를|규칙|규칙을|명령|التعليمات|القواعد|निर्देशों|निर्देश|\
+        नियम|नियमों|hướng dẫn|chỉ dẫn|quy tắc|οδηγίες|ההוראות|instruksi|aturan",
     ),
     (
         Cue::Told,
-        "previous|prior|above|earlier|preceding|precedes|before|your|ur|all|every|system|initial|original|developers|developer|told|given|\
-        vorherigen|vorherige|vorigen|bisherigen|obigen|deine|deiner|alle|system|precedentes|precedente|tes|vos|toutes|ci dessus|\
-        anteriores|previas|tus|sus|todas|precedenti|tue|tutte|suas|seus|teu|vorige|eerdere|je|jouw|poprzednie|wszystkie|swoje|\
-        tidigare|dina|alla|tidligere|dine|aiemmat|kaikki|predchozi|vsechny|onceki|tum|butun|предыдущие|прежние|все|свои|твои|之前|以上|上面|\
-        所有|你的|系统|先前|これまで|以前|上記|すべて|全て|あなたの|이전|이전의|앞의|모든|위의|السابقة|كل|جميع|पिछले|सभी|अपने|trước đó|trước|\
-        mọi|tất cả|προηγούμενες|הקודמות|sebelumnya",
+        "previous|prior|above|earlier|preceding|precedes|before|your|ur|all|every|system|initial|original|developers|\
+        developer|told|given|vorherigen|vorherige|vorigen|bisherigen|obigen|deine|deiner|alle|system|precedentes|\
+        precedente|tes|vos|toutes|ci dessus|anteriores|previas|tus|sus|todas|precedenti|tue|tutte|suas|seus|teu|\
+        vorige|eerdere|je|jouw|poprzednie|wszystkie|swoje|tidigare|dina|alla|tidligere|dine|aiemmat|kaikki|predchozi|\
+        vsechny|onceki|tum|butun|предыдущие|прежние|все|свои|твои|之前|以上|上面|所有|你的|系统|先前|これまで|以前|\
+        上記|すべて|全て|あなたの|이전|이전의|앞의|모든|위의|السابقة|كل|جميع|पिछले|सभी|अपने|trước đó|trước|mọi|\
+        tất cả|προηγούμενες|הקודמות|sebelumnya",
     ),
     (
         Cue::Guards,
-        "guardrails|safety settings|safety filters|safety filter|safety training|safety rules|safety guidelines|safety policy|safety policies|\
-        safety protocols|safety measures|safety stuff|safety constraints|safety instructions|safeguards|content filter|content filters|\
-        content policy|content policies|content restrictions|content moderation|ethical guidelines|ethical constraints|ethics|alignment|\
+        "guardrails|safety settings|safety filters|safety filter|safety training|safety rules|safety guidelines|\
+        safety policy|safety policies|safety protocols|safety measures|safety stuff|safety constraints|\
+        safety instructions|safeguards|content filter|content filters|content policy|content policies|\
+        content restrictions|content moderation|ethical guidelines|ethical constraints|ethics|alignment|\
         moral constraints|openai policies|platform policy|sicherheitsregeln|sicherheitsrichtlinien|regles de securite|\
-        reglas de seguridad|regole di sicurezza|regras de seguranca|правила безопасности|安全限制|安全规则|安全准则|安全策略|道德约束|内容审核|\
-        安全ルール|안전 규칙",
+        reglas de seguridad|regole di sicurezza|regras de seguranca|правила безопасности|安全限制|安全规则|安全准则|\
+        安全策略|道德约束|内容审核|安全ルール|안전 규칙",
     ),
     (
         Cue::Show,
-        "print|emit|enumerate|reveal|show|output|outputs|repeat|tell|tell me|display|dump|leak|translate|encode|spell|read out|disclose|list|give|give me|send|\
-        send me|recite|complete|expose|exfiltrate|extract|share|write out|paste|summarize|summarise|echo|return|provide|retrieve|export|\
-        verbatim|word for word|include|quote|zeig|zeige|gib|nenne|verrate|drucke|schreib|wiederhole|affiche|montre|donne|revele|repete|\
-        muestrame|muestra|dime|revela|imprime|repite|mostrami|mostra|dimmi|rivela|stampa|mostre|diga|laat|toon|geef|pokaz|podaj|ujawnij|\
-        visa|avsloja|vis|nayta|ukaz|goster|yazdir|покажи|выведи|раскрой|напечатай|повтори|告诉我|显示|输出|打印|列出|透露|展示|表示|見せて|教えて|\
-        出力|보여|보여줘|출력|알려|اعرض|اظهر|أظهر|اطبع|दिखाओ|बताओ|cho tôi xem|hiển thị|in ra|δείξε|tunjukkan",
+        "print|emit|enumerate|reveal|show|output|outputs|repeat|tell|tell me|display|dump|leak|translate|encode|spell|\
+        read out|disclose|list|give|give me|send|send me|recite|complete|expose|exfiltrate|extract|share|write out|\
+        paste|summarize|summarise|echo|return|provide|retrieve|export|verbatim|word for word|include|quote|zeig|zeige|\
+        gib|nenne|verrate|drucke|schreib|wiederhole|affiche|montre|donne|revele|repete|muestrame|muestra|dime|revela|\
+        imprime|repite|mostrami|mostra|dimmi|rivela|stampa|mostre|diga|laat|toon|geef|pokaz|podaj|ujawnij|visa|\
+        avsloja|vis|nayta|ukaz|goster|yazdir|покажи|выведи|раскрой|напечатай|повтори|告诉我|显示|输出|打印|列出|透露|\
+        展示|表示|見せて|教えて|出力|보여|보여줘|출력|알려|اعرض|اظهر|أظهر|اطبع|दिखाओ|बताओ|cho tôi xem|hiển thị|\
+        in ra|δείξε|tunjukkan",
     ),
     (
         Cue::Hidden,
-        "system prompt|system prompts|system message|system instructions|system preamble|hidden prompt|hidden instructions|hidden rules|\
-        hidden context|initial prompt|initial instructions|original instructions|secret instructions|confidential rules|\
-        confidential instructions|internal instructions|developer message|developer messages|developer preamble|developer instructions|\
-        raw prompt|prompt text|configuration prompt|words above|text above|everything above|message above|lines above|comes before this|\
-        before this message|before this conversation|before the first user|before the user messages|appears before|above this line|\
-        non user string|safety configuration|systemprompt|systemanweisung|system anweisungen|versteckten anweisungen|prompt systeme|\
-        consignes cachees|instructions cachees|prompt del sistema|instrucciones ocultas|prompt di sistema|istruzioni nascoste|\
-        prompt do sistema|instrucoes ocultas|systeemprompt|prompt systemowy|systempromptet|sistem istemini|sistem istemi|\
-        системный промпт|системные инструкции|скрытые инструкции|系统提示|系统提示词|初始指令|隐藏指令|开发者指令|隐藏上下文|系统消息|システムプロンプト|\
-        隠された指示|시스템 프롬프트|시스템 프롬프트를|숨겨진 지시|موجه النظام|التعليمات المخفية|सिस्टम प्रॉम्प्ट|lời nhắc hệ thống|prompt hệ thống",
+        "system prompt|system prompts|system message|system instructions|system preamble|hidden prompt|\
+        hidden instructions|hidden rules|hidden context|initial prompt|initial instructions|original instructions|\
+        secret instructions|confidential rules|confidential instructions|internal instructions|developer message|\
+        developer messages|developer preamble|developer instructions|raw prompt|prompt text|configuration prompt|\
+        words above|text above|everything above|message above|lines above|comes before this|before this message|\
+        before this conversation|before the first user|before the user messages|appears before|above this line|\
+        non user string|safety configuration|systemprompt|systemanweisung|system anweisungen|versteckten anweisungen|\
+        prompt systeme|consignes cachees|instructions cachees|prompt del sistema|instrucciones ocultas|\
+        prompt di sistema|istruzioni nascoste|prompt do sistema|instrucoes ocultas|systeemprompt|prompt systemowy|\
+        systempromptet|sistem istemini|sistem istemi|системный промпт|системные инструкции|скрытые инструкции|\
+        系统提示|系统提示词|初始指令|隐藏指令|开发者指令|隐藏上下文|系统消息|システムプロンプト|隠された指示|\
+        시스템 프롬프트|시스템 프롬프트를|숨겨진 지시|موجه النظام|التعليمات المخفية|सिस्टम प्रॉम्प्ट|\
+        lời nhắc hệ thống|prompt hệ thống",
     ),
     (
         Cue::Own,
-        "your system prompt|your prompt|you received|你的初始|你的隐藏|你当前|your instructions|your exact instructions|your initial|your hidden|your system message|your rules|\
-        your guidelines|your configuration|your preamble|your context window|your own instructions|instructions you were given|\
-        instructions were you given|you were told|were you told|you were given|told not to|given to you|your developer|your developers|\
-        deinen systemprompt|dein systemprompt|deine anweisungen|dir gegeben|ton prompt|tes instructions|tu prompt|tus instrucciones|te dieron|\
-        il tuo prompt|le tue istruzioni|seu prompt|suas instrucoes|je systeemprompt|je instructies|swoj prompt|din systemprompt|\
-        твой промпт|твои инструкции|свой системный|你的系统|你的提示|你的指令|あなたのプロンプト|あなたの指示",
+        "your system prompt|your prompt|you received|你的初始|你的隐藏|你当前|your instructions|\
+        your exact instructions|your initial|your hidden|your system message|your rules|your guidelines|\
+        your configuration|your preamble|your context window|your own instructions|instructions you were given|\
+        instructions were you given|you were told|were you told|you were given|told not to|given to you|\
+        your developer|your developers|deinen systemprompt|dein systemprompt|deine anweisungen|dir gegeben|ton prompt|\
+        tes instructions|tu prompt|tus instrucciones|te dieron|il tuo prompt|le tue istruzioni|seu prompt|\
+        suas instrucoes|je systeemprompt|je instructies|swoj prompt|din systemprompt|твой промпт|твои инструкции|\
+        свой системный|你的系统|你的提示|你的指令|あなたのプロンプト|あなたの指示",
     ),
     (
         Cue::Credentials,
-        "api key|api keys|api token|credentials|credential|all credentials|admin password|the password|passwords|password you|secret tokens|\
-        secret token|secret key|secret keys|access key|access keys|access token|access tokens|client secret|signing key|private key|\
-        private keys|private key material|bearer token|bearer tokens|session cookie|session cookies|service account|database password|\
-        connection string|connection strings|shared secrets|shared secret|authentication tokens|auth tokens|environment variables|env file|\
-        anything secret|stored secrets|the secrets|access material|credential like|secrets|jwt tokens|密码|连接串|kubeconfig|ssh keys|encryption keys|zugangsdaten|\
-        api schlussel|passworter|identifiants|mots de passe|cle api|credenciales|contrasenas|clave api|credenziali|credenciais|senhas|\
-        api密钥|所有凭据|密钥|口令|连接字符串|令牌|私钥|凭据|环境变量|認証情報|パスワード|ключи api|пароли",
+        "api key|api keys|api token|credentials|credential|all credentials|admin password|the password|passwords|\
+        password you|secret tokens|secret token|secret key|secret keys|access key|access keys|access token|\
+        access tokens|client secret|signing key|private key|private keys|private key material|bearer token|\
+        bearer tokens|session cookie|session cookies|service account|database password|connection string|\
+        connection strings|shared secrets|shared secret|authentication tokens|auth tokens|environment variables|\
+        env file|anything secret|stored secrets|the secrets|access material|credential like|secrets|jwt tokens|密码|\
+        连接串|kubeconfig|ssh keys|encryption keys|zugangsdaten|api schlussel|passworter|identifiants|mots de passe|\
+        cle api|credenciales|contrasenas|clave api|credenziali|credenciais|senhas|api密钥|所有凭据|密钥|口令|\
+        连接字符串|令牌|私钥|凭据|环境变量|認証情報|パスワード|ключи api|пароли",
     ),
     (
         Cue::Encoded,
@@ -133,58 +146,66 @@ const CUES: &[(Cue, &str)] = &[
     ),
     (
         Cue::Become,
-        "you are now|you are|lets play|play a game|game where|youre|you will act|you must act|act as|act like|pretend|imagine|simulate|roleplay|role play|behave as|behave like|\
-        stay in character|from now on|from this moment|respond|answer|enter|enable|activate|switch to|you are no longer|in character|\
-        play the role|become|operate in|assume the role|take on|different ai|parallel universe|fictional scenario|fictional world|ab jetzt|\
-        du bist|tu es|desormais|reponds|a partir de ahora|eres|actua|da ora|sei|da adesso|a partir de agora|voce e|vanaf nu|je bent|\
-        od teraz|jestes|du ar|bundan sonra|теперь|ты теперь|отвечай|你现在是|从现在起|从现在|假装|扮演|虚构场景|あなたは今|これから|이제부터|너는|الآن|اب से",
+        "you are now|you are|lets play|play a game|game where|youre|you will act|you must act|act as|act like|pretend|\
+        imagine|simulate|roleplay|role play|behave as|behave like|stay in character|from now on|from this moment|\
+        respond|answer|enter|enable|activate|switch to|you are no longer|in character|play the role|become|operate in|\
+        assume the role|take on|different ai|parallel universe|fictional scenario|fictional world|ab jetzt|du bist|\
+        tu es|desormais|reponds|a partir de ahora|eres|actua|da ora|sei|da adesso|a partir de agora|voce e|vanaf nu|\
+        je bent|od teraz|jestes|du ar|bundan sonra|теперь|ты теперь|отвечай|你现在是|从现在起|从现在|假装|扮演|\
+        虚构场景|あなたは今|これから|이제부터|너는|الآن|اب से",
     ),
     (
         Cue::Unbound,
-        "no restrictions|without restrictions|without any restrictions|no rules|without rules|no filters|no filter|without filters|\
-        without filter|without filtering|without limits|without any limits|no limits|no limitations|unfiltered|uncensored|unrestricted|\
-        no ethical|no ethics|no moral|no morals|no content policy|no safety|without any safety|without safety|without the safety|never refuse|\
-        never refuses|without refusing|forbidden from refusing|freed from|no longer bound|not bound by|evil twin|evil ai|amoral|\
-        evil version|opposite day|unlocked|jailbroken|broken free|no censorship|no guardrails|no longer an ai|do anything|answer anything|\
-        answers anything|without ethical|without moral|ethical commentary|ohne einschrankungen|keine einschrankungen|ohne filter|\
-        ohne regeln|sans restrictions|sans filtre|sans limites|sans regles|aucune restriction|sin restricciones|sin filtros|sin limites|\
-        sin reglas|senza restrizioni|senza limiti|senza filtri|non hai piu limiti|sem restricoes|sem filtros|zonder beperkingen|\
-        bez ograniczen|utan begransningar|kisitlama olmadan|sinirsiz|без ограничений|без цензуры|没有任何限制|没有限制|不受限制|无限制|制限なし|\
-        제한 없이|بلا قيود|بدون قيود",
+        "no restrictions|without restrictions|without any restrictions|no rules|without rules|no filters|no filter|\
+        without filters|without filter|without filtering|without limits|without any limits|no limits|no limitations|\
+        unfiltered|uncensored|unrestricted|no ethical|no ethics|no moral|no morals|no content policy|no safety|\
+        without any safety|without safety|without the safety|never refuse|never refuses|without refusing|\
+        forbidden from refusing|freed from|no longer bound|not bound by|evil twin|evil ai|amoral|evil version|\
+        opposite day|unlocked|jailbroken|broken free|no censorship|no guardrails|no longer an ai|do anything|\
+        answer anything|answers anything|without ethical|without moral|ethical commentary|ohne einschrankungen|\
+        keine einschrankungen|ohne filter|ohne regeln|sans restrictions|sans filtre|sans limites|sans regles|\
+        aucune restriction|sin restricciones|sin filtros|sin limites|sin reglas|senza restrizioni|senza limiti|\
+        senza filtri|non hai piu limiti|sem restricoes|sem filtros|zonder beperkingen|bez ograniczen|\
+        utan begransningar|kisitlama olmadan|sinirsiz|без ограничений|без цензуры|没有任何限制|没有限制|不受限制|\
+        无限制|制限なし|제한 없이|بلا قيود|بدون قيود",
     ),
     (
         Cue::Harm,
-        "black hat|ransomware|malware|keylogger|weaponize|phishing|hacker|hacking|doxxing|stalking|hate speech|lateral movement|\
-        restricted substances|synthesize restricted|harmful content|illegal|evade logging|exploit|bomb|criminal|blackmail|黑帽|攻击|恶意|взлом",
+        "black hat|ransomware|malware|keylogger|weaponize|phishing|hacker|hacking|doxxing|stalking|hate speech|\
+        lateral movement|restricted substances|synthesize restricted|harmful content|illegal|evade logging|exploit|\
+        bomb|criminal|blackmail|黑帽|攻击|恶意|взлом",
     ),
     (
         Cue::Trick,
-        "do anything now|dan mode|you are dan|you are now dan|act as dan|as dan|omega mode|god mode|jailbreak mode|unrestricted mode|\
-        developer override|developer mode enabled|developer mode and|safety rules are suspended|new system prompt|your new instructions|\
-        new instructions are|overrides all previous|overrides developer|ignore all previous|ignore previous instructions|\
-        disregard all previous|ignore safety|ignore alignment|your safety training|越狱|开发者模式",
+        "do anything now|dan mode|you are dan|you are now dan|act as dan|as dan|omega mode|god mode|jailbreak mode|\
+        unrestricted mode|developer override|developer mode enabled|developer mode and|safety rules are suspended|\
+        new system prompt|your new instructions|new instructions are|overrides all previous|overrides developer|\
+        ignore all previous|ignore previous instructions|disregard all previous|ignore safety|ignore alignment|\
+        your safety training|越狱|开发者模式",
     ),
     (
         Cue::Order,
-        "follow the instructions|execute the following|execute the instructions|and execute|follow them|obey it|do what it says|execute the decoded|decoded instructions|embedded instructions|encoded payload|encoded message|\
-        decode and execute|treat that as authoritative|as authoritative and comply|as a developer message|priority directive|now obey|\
-        hidden operator|hidden note|ai assistants reading|ai assistant reading|assistant reading this|if you are an ai|note to the ai|\
-        instruction for the model|instructions for the model|message to the model|to the assistant|comply with everything|obey the user|\
-        obey me|reply only with|begin your reply with|say nothing|最高优先级指令|嵌入",
+        "follow the instructions|execute the following|execute the instructions|and execute|follow them|obey it|\
+        do what it says|execute the decoded|decoded instructions|embedded instructions|encoded payload|\
+        encoded message|decode and execute|treat that as authoritative|as authoritative and comply|\
+        as a developer message|priority directive|now obey|hidden operator|hidden note|ai assistants reading|\
+        ai assistant reading|assistant reading this|if you are an ai|note to the ai|instruction for the model|\
+        instructions for the model|message to the model|to the assistant|comply with everything|obey the user|obey me|\
+        reply only with|begin your reply with|say nothing|最高优先级指令|嵌入",
     ),
     (
         Cue::Entitled,
-        "i am your developer|im your developer|im one of your developers|one of your developers|your developer|authorized admin|im the admin|\
-        i am the admin|as your creator|your creator|security researcher|for educational purposes only|for a tabletop exercise|red team|\
-        testing your limits|for debugging|for soc2|audit evidence|emergency incident drill|i take responsibility|for this test|\
-        内部审计|排障演练",
+        "i am your developer|im your developer|im one of your developers|one of your developers|your developer|\
+        authorized admin|im the admin|i am the admin|as your creator|your creator|security researcher|\
+        for educational purposes only|for a tabletop exercise|red team|testing your limits|for debugging|for soc2|\
+        audit evidence|emergency incident drill|i take responsibility|for this test|内部审计|排障演练",
     ),
     (
         Cue::Question,
-        "how do i|how do|how can|how does|how to|how should|explain|what is a|what is an|what is the|what is|what are|whats a|which|\
-        where do|where can|difference|compare|best practice|best practices|define|help me write|write a|draft a|tutorial|example of|\
-        classify|who was|a good|good system|wie schreibe|wie kann|was ist|wat is|comment|quest ce|que es|como|cos e|come si|co to|\
-        что такое|как|什么是|是什么|とは|怎么|如何|뭐야",
+        "how do i|how do|how can|how does|how to|how should|explain|what is a|what is an|what is the|what is|what are|\
+        whats a|which|where do|where can|difference|compare|best practice|best practices|define|help me write|write a|\
+        draft a|tutorial|example of|classify|who was|a good|good system|wie schreibe|wie kann|was ist|wat is|comment|\
+        quest ce|que es|como|cos e|come si|co to|что такое|как|什么是|是什么|とは|怎么|如何|뭐야",
     ),
 ];
 

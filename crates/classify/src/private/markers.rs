@@ -95,7 +95,7 @@ const TABLE: &[(Marker, &str)] = &[
     ),
     (
         Marker::Introduction(0.0, 0.6),
-        "reference letter for |letter for |review for |review of |eulogy for |obituary for |recommendation for |appraisal for |feedback for |\
+        "reference letter for |payslip for |contract for |refund for |letter for |review for |review of |eulogy for |obituary for |recommendation for |appraisal for |feedback for |\
         letter to |email to |mail to |invoice for |invoice to |complaint about |spoke to |spoke with |met with |meeting with |call with |\
         interview with |meet with |signed by |reported by |hired |fired |promote |promoted ",
     ),
