@@ -60,8 +60,10 @@ pub struct RoutingReport {
     pub router: Figures,
     /// How far the router's probabilities are from the share of good answers.
     pub ece: f64,
-    /// The area of the best mixture of single models: what no routing at all reaches.
+    /// The area of the best mixture of single models, chosen in hindsight: the most that no routing at all can reach.
     pub hull_aiq: f64,
+    /// The area of choosing by the models' means over the trials learned from: what no routing reaches without hindsight.
+    pub prior_aiq: f64,
     /// Routing by prompt length alone.
     pub length_only: Figures,
     /// Routing with foreknowledge.
@@ -149,6 +151,8 @@ struct Sheet {
     estimates: Vec<f32>,
     by_length: Vec<f32>,
     expected_costs: Vec<f32>,
+    priors: Vec<f32>,
+    mean_costs: Vec<f32>,
 }
 
 impl Sheet {
@@ -158,7 +162,9 @@ impl Sheet {
             models: models.to_vec(),
             estimates: blank.clone(),
             by_length: blank.clone(),
-            expected_costs: blank,
+            expected_costs: blank.clone(),
+            priors: blank.clone(),
+            mean_costs: blank,
         }
     }
 
@@ -182,11 +188,15 @@ impl Sheet {
             let judged = router.judge(&trial.prompt, &trial.vector);
             for (place, (scores, costs)) in lines.iter().enumerate() {
                 let cell = row * self.models.len() + place;
-                self.estimates[cell] =
-                    columns[place].and_then(|column| judged.good.get(column)).copied().unwrap_or(0.0);
+                let column = columns[place].unwrap_or(usize::MAX);
+                self.estimates[cell] = judged.good.get(column).copied().unwrap_or(0.0);
+                self.priors[cell] = judged.prior.get(column).copied().unwrap_or(0.0);
+                self.mean_costs[cell] = costs.mean as f32;
                 self.by_length[cell] = scores.at(size(trial).ln_1p()) as f32;
-                // A line may fall below zero where no prompt was as short.
-                self.expected_costs[cell] = costs.at(size(trial)).max(0.1 * costs.mean) as f32;
+                // A line may fall below zero where no prompt was as short, and says nothing of requests of another kind.
+                let known = f64::from(judged.evidence.get(column).copied().unwrap_or(0.0));
+                let line = costs.at(size(trial)).max(0.1 * costs.mean);
+                self.expected_costs[cell] = (known * line + (1.0 - known) * costs.mean) as f32;
             }
         }
         Ok(())
@@ -229,6 +239,11 @@ impl Sheet {
             router: figures(&self.estimates, &self.expected_costs, None),
             ece: metrics::share_apart(self.estimates.iter().copied().zip(scores.iter().copied())),
             hull_aiq: truth.field.area(&truth.singles, &truth.singles, &truth.rows),
+            prior_aiq: truth.field.area(
+                &Choices::by_price(&self.priors, &self.mean_costs, width),
+                &truth.singles,
+                &truth.rows,
+            ),
             length_only: figures(&self.by_length, &self.expected_costs, pair.map(|_| lengths)),
             oracle: figures(&scores, &costs, None),
             best_single: Single {

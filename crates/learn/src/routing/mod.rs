@@ -5,15 +5,16 @@
 
 mod blend;
 mod card;
-mod clusters;
 pub mod curves;
 mod evaluation;
 mod experts;
+mod hearing;
 mod neighbours;
 mod outcome;
 mod router;
 mod shape;
 mod space;
+mod surface;
 
 pub use card::{Card, Standing};
 pub use evaluation::{Figures, Protocol, RoutingReport, Single, cross_validate, train_and_test};

@@ -2,31 +2,31 @@
 //!
 //! Owns the training and the judgement. Refuses to choose: `policy` weighs probability against cost and latency.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::blend::{ABROAD, AT_HOME, Scales, Trust};
+use super::blend::{Scales, Trust};
 use super::card::{Card, Foretold};
-use super::clusters::clusters;
-use super::experts::{Designs, EXPERTS, LINES, NAMES, Optics, View, consult};
+use super::experts::{Designs, EXPERTS, NAMES, Optics, View, consult};
+use super::hearing::{Heard, Hearing};
 use super::neighbours::{Neighbours, Point};
 use super::outcome::{Table, Trial};
-use crate::folds::{group_folds, split, stratified_folds};
+use super::surface::{Surface, Survey};
+use crate::folds::{group_folds, stratified_folds};
 use crate::linear::Linear;
 use crate::unfit::Unfit;
 
-/// With fewer trials than this nothing is measured: the neighbours speak alone.
+/// With fewer trials than this nothing is measured: only kin are heard.
 const MEASURED_MIN: usize = 50;
 /// Folds of both measurements of trust.
 const FOLDS: usize = 5;
 /// Probabilities stay away from certainty by this much.
 const DOUBT: f32 = 0.005;
-/// A request less familiar than the first share of the trials is judged as alien, at the second as one from abroad, above
-/// the third as one of their kind. Too strict costs little (MMLU 0.69 instead of 0.70 when all are judged as if from
-/// abroad), too lax much (GSM8K after MMLU 0.55 instead of 0.62).
-const ALIEN_SHARE: f32 = 0.02;
-const ABROAD_SHARE: f32 = 0.1;
-const AT_HOME_SHARE: f32 = 0.35;
-/// The least difference in familiarity between two of these.
+/// A request less familiar than the first share of the trials is a stranger, above the second it is one of their kind.
+const STRANGE_SHARE: f32 = 0.01;
+const HOME_SHARE: f32 = 0.05;
+/// The least difference in familiarity between the two.
 const RAMP_MIN: f32 = 0.02;
 
 /// Predicts how well each model would answer. Stored and read back, it judges as before.
@@ -37,34 +37,39 @@ pub struct Router {
     priors: Vec<f32>,
     optics: Optics,
     lines: Vec<Linear>,
+    surface: Surface,
     neighbours: Neighbours,
-    home: Trust,
-    abroad: Trust,
-    ramp: Ramp,
+    measured: Option<Measured>,
     card: Card,
+}
+
+/// What held-out trials have taught.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Measured {
+    trust: Trust,
+    ramp: Ramp,
 }
 
 /// Scales familiarity: where a request lies among the trials themselves, each seen from outside.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Ramp {
-    alien: f32,
-    abroad: f32,
+    strange: f32,
     home: f32,
 }
 
 impl Ramp {
-    fn fit(ascending: &[f32]) -> Self {
+    fn fit(heard: &[Heard]) -> Self {
+        let mut ascending: Vec<f32> = heard.iter().map(|heard| heard.opinion.familiarity).collect();
+        ascending.sort_unstable_by(f32::total_cmp);
         let quantile =
             |share: f32| ascending.get((share * ascending.len() as f32) as usize).copied().unwrap_or(0.0);
-        let alien = quantile(ALIEN_SHARE);
-        let abroad = quantile(ABROAD_SHARE).max(alien + RAMP_MIN);
-        Self { alien, abroad, home: quantile(AT_HOME_SHARE).max(abroad + RAMP_MIN) }
+        let strange = quantile(STRANGE_SHARE);
+        Self { strange, home: quantile(HOME_SHARE).max(strange + RAMP_MIN) }
     }
 
-    /// 0 for what is alien, 0.5 for what is abroad, 1 for what is at home, straight lines between.
+    /// 0 for a stranger, 1 at home, a straight line between.
     fn place(&self, familiarity: f32) -> f32 {
-        let along = |from: f32, to: f32| ((familiarity - from) / (to - from)).clamp(0.0, 1.0);
-        f32::midpoint(along(self.alien, self.abroad), along(self.abroad, self.home))
+        ((familiarity - self.strange) / (self.home - self.strange)).clamp(0.0, 1.0)
     }
 }
 
@@ -83,63 +88,75 @@ pub struct Judgement {
 }
 
 impl Router {
-    /// Learns from `trials`, however few; not every model need be in each. Vectors must be of one length. Folds and random
-    /// features follow from `seed`. About twelve CPU seconds for 8,052 trials of two models. On requests unlike the trials it
-    /// can do harm: held out of a pool of many models it fell 0.125 (mbpp) and 0.266 (math-l5) below no routing at all.
+    /// Learns from `trials`, however few; not every model need be in each. Vectors must be of one length. Folds and
+    /// landmarks follow from `seed`.
     pub fn train(trials: &[Trial], seed: u64) -> Result<Self, Unfit> {
         let table = Table::new(trials)?;
         let prompts: Vec<&str> = trials.iter().map(|trial| trial.prompt.as_str()).collect();
         let vectors: Vec<Vec<f32>> = trials.iter().map(|trial| trial.vector.clone()).collect();
-        let width = vectors.first().map_or(0, Vec::len);
-        if let Some(row) = vectors.iter().position(|vector| vector.len() != width) {
-            return Err(Unfit::Ragged { row, found: vectors[row].len(), expected: width });
-        }
+        check_vectors(&vectors)?;
         let optics = Optics::fit(&prompts, &vectors, seed);
         let views: Vec<View> = trials.iter().map(|trial| optics.view(&trial.prompt, &trial.vector)).collect();
         let designs = Designs::new(&views, &optics)?;
-        let points: Vec<Point> = views.iter().map(|view| view.point.clone()).collect();
-        let neighbours = Neighbours::new(&points, &table);
+        let (points, places): (Vec<Point>, Vec<Vec<f32>>) =
+            views.into_iter().map(|view| (view.point, view.place)).unzip();
+        let survey = Survey::new(&places, seed);
         let all: Vec<usize> = (0..trials.len()).collect();
-        let lines = designs.lines(&views, &table.scores, table.models.len(), optics.columns(width));
+        let priors = table.priors(&all);
         let mut router = Self {
             ids: trials.iter().map(|trial| trial.id.clone()).collect(),
-            priors: table.priors(&all),
             models: table.models.clone(),
-            lines,
+            lines: designs.lines(&table.scores, table.models.len(), &optics),
+            surface: survey.surface(&table, &priors),
+            neighbours: Neighbours::new(&points, &table),
+            priors,
             optics,
-            neighbours,
-            home: Trust::neighbours(),
-            abroad: Trust::neighbours(),
-            ramp: Ramp::fit(&[]),
+            measured: None,
             card: Card { trials: trials.len(), ..Card::default() },
         };
         if trials.len() >= MEASURED_MIN {
-            router.measure(trials, &table, &designs, &points, seed);
+            let neighbours = router.neighbours.clone();
+            let hearing = Hearing {
+                table: &table,
+                designs: &designs,
+                survey: &survey,
+                neighbours: &neighbours,
+                points: &points,
+            };
+            router.measure(trials, &hearing, seed);
         }
         Ok(router)
     }
 
     /// Holds trials out to learn whom to trust, and writes the card.
-    fn measure(&mut self, trials: &[Trial], table: &Table, designs: &Designs, points: &[Point], seed: u64) {
-        let hearing = Hearing { table, designs, neighbours: &self.neighbours, points };
-        let (mut like, mut unlike) = (Scales::default(), Scales::default());
-        let seen = hearing.hold(&stratified_folds(&vec![0; trials.len()], FOLDS, seed), &mut like);
-        hearing.hold(&regions(points, seed), &mut unlike);
-        let unseen = groups(trials, seed).map(|assigned| hearing.hold(&assigned, &mut unlike));
-        self.home = like.trust(&AT_HOME);
-        self.abroad = unlike.trust(&ABROAD);
-        self.ramp = Ramp::fit(&familiarities(&seen));
+    fn measure(&mut self, trials: &[Trial], hearing: &Hearing<'_>, seed: u64) {
+        let groups: Vec<String> = trials.iter().map(|trial| trial.group.clone()).collect();
+        let distinct = groups.iter().collect::<BTreeSet<_>>().len();
+        let seen = hearing.hold(&stratified_folds(&vec![0; trials.len()], FOLDS, seed));
+        let unseen = match distinct {
+            0 | 1 => Vec::new(),
+            _ => hearing.hold(&group_folds(&groups, distinct.min(FOLDS), seed)),
+        };
+        let ramp = Ramp::fit(&seen);
+        let mut scales = Scales::default();
+        for heard in [&seen, &unseen] {
+            for (row, heard) in heard.iter().enumerate() {
+                let place = ramp.place(heard.opinion.familiarity);
+                scales.add(heard.experts(), &heard.priors, hearing.table.row(row), place);
+            }
+        }
+        self.measured = Some(Measured { trust: scales.trust(distinct), ramp });
         let foretold = self.foretell(&seen);
-        self.card.models = foretold.by_model(table);
-        self.card.groups = foretold.by_group(table, trials);
-        self.card.unseen =
-            unseen.map(|heard| self.foretell(&heard).by_group(table, trials)).unwrap_or_default();
+        self.card.models = foretold.by_model(hearing.table);
+        self.card.groups = foretold.by_group(hearing.table, trials);
+        if !unseen.is_empty() {
+            self.card.unseen = self.foretell(&unseen).by_group(hearing.table, trials);
+        }
     }
 
     fn foretell(&self, heard: &[Heard]) -> Foretold {
-        let estimate = |heard: &Heard| self.blend(heard.experts(), &heard.priors, heard.familiarity);
         Foretold {
-            estimates: heard.iter().flat_map(estimate).collect(),
+            estimates: heard.iter().flat_map(|heard| self.blend(heard).0).collect(),
             priors: heard.iter().flat_map(|heard| heard.priors.iter().copied()).collect(),
         }
     }
@@ -154,125 +171,67 @@ impl Router {
         &self.card
     }
 
-    /// What each expert counts for at home and abroad, by the expert's name: for telling difficulty, for telling
-    /// models apart.
-    pub fn trust(&self) -> Vec<(&'static str, [f32; 2], [f32; 2])> {
-        (0..EXPERTS)
-            .map(|place| {
-                let pair = |trust: &Trust| [trust.difficulty[place], trust.comparison[place]];
-                (NAMES[place], pair(&self.home), pair(&self.abroad))
-            })
-            .collect()
+    /// What each expert counts for at home by the expert's name: for telling difficulty, for telling models apart. Nothing where
+    /// there were too few trials to measure it.
+    pub fn trust(&self) -> Vec<(&'static str, [f32; 2])> {
+        let Some(Measured { trust, .. }) = &self.measured else { return Vec::new() };
+        (0..EXPERTS).map(|place| (NAMES[place], trust.at_home(place))).collect()
     }
 
     /// What each expert alone says of a request, for explanations: the score of every model.
     pub fn experts(&self, prompt: &str, vector: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
-        let view = self.optics.view(prompt, vector);
-        let mut said = consult(&self.lines, &view);
-        said.push(self.neighbours.ask(&view.point, &self.priors).scores);
-        NAMES.into_iter().zip(said).collect()
+        let heard = self.hear(prompt, vector);
+        NAMES.into_iter().zip(heard.experts().map(<[f32]>::to_vec)).collect()
     }
 
     /// Judges one request by its prompt and the prompt's embedding. The scale is fixed: a request is judged alone as it
     /// would be among others.
     pub fn judge(&self, prompt: &str, vector: &[f32]) -> Judgement {
-        let view = self.optics.view(prompt, vector);
-        let opinion = self.neighbours.ask(&view.point, &self.priors);
-        let lines = consult(&self.lines, &view);
-        let experts = [&lines[0][..], &lines[1], &lines[2], &lines[3], &lines[4], &opinion.scores];
+        let heard = self.hear(prompt, vector);
+        let (good, evidence) = self.blend(&heard);
         let name = |&(row, near): &(usize, f32)| (self.ids.get(row).cloned().unwrap_or_default(), near);
-        Judgement {
-            good: self.blend(experts, &self.priors, opinion.familiarity),
-            prior: self.priors.clone(),
-            evidence: opinion.evidence,
-            nearest: opinion.nearest.iter().map(name).collect(),
-        }
+        let nearest = heard.opinion.nearest.iter().map(name).collect();
+        Judgement { good, prior: heard.priors, evidence, nearest }
     }
 
-    fn blend(&self, experts: [&[f32]; EXPERTS], priors: &[f32], familiarity: f32) -> Vec<f32> {
-        let place = self.ramp.place(familiarity);
-        let trust = if place >= 0.5 {
-            self.abroad.towards(&self.home, 2.0 * place - 1.0)
-        } else {
-            Trust::alien().towards(&self.abroad, 2.0 * place)
+    fn hear(&self, prompt: &str, vector: &[f32]) -> Heard {
+        let view = self.optics.view(prompt, vector);
+        let mut said = consult(&self.lines, &view);
+        let deviations = self.surface.ask(&view.place);
+        said.push(self.priors.iter().zip(deviations).map(|(prior, deviation)| prior + deviation).collect());
+        Heard { said, opinion: self.neighbours.ask(&view.point, &self.priors), priors: self.priors.clone() }
+    }
+
+    /// The estimates and the evidence for them: at home the experts', among strangers that of kin.
+    fn blend(&self, heard: &Heard) -> (Vec<f32>, Vec<f32>) {
+        let Heard { opinion, priors, .. } = heard;
+        let familiarity = self.measured.map_or(0.0, |measured| measured.ramp.place(opinion.familiarity));
+        let blended = match &self.measured {
+            Some(measured) => measured.trust.blend(heard.experts(), priors, familiarity),
+            None => priors.clone(),
         };
-        let blended = trust.blend(experts, priors);
-        blended.into_iter().map(|score| score.clamp(DOUBT, 1.0 - DOUBT)).collect()
-    }
-}
-
-/// What the experts say of a trial that they were not shown.
-struct Heard {
-    said: Vec<Vec<f32>>,
-    priors: Vec<f32>,
-    familiarity: f32,
-}
-
-impl Heard {
-    fn experts(&self) -> [&[f32]; EXPERTS] {
-        std::array::from_fn(|place| self.said.get(place).map_or(&[][..], Vec::as_slice))
-    }
-}
-
-fn familiarities(heard: &[Heard]) -> Vec<f32> {
-    let mut all: Vec<f32> = heard.iter().map(|heard| heard.familiarity).collect();
-    all.sort_unstable_by(f32::total_cmp);
-    all
-}
-
-/// Everything that is heard before trust is given.
-struct Hearing<'a> {
-    table: &'a Table,
-    designs: &'a Designs,
-    neighbours: &'a Neighbours,
-    points: &'a [Point],
-}
-
-impl Hearing<'_> {
-    /// Holds folds out as `assigned` says, adds what the experts make of them to `scales` and returns it, row by row.
-    fn hold(&self, assigned: &[usize], scales: &mut Scales) -> Vec<Heard> {
-        let outputs = self.table.models.len();
-        let folds = assigned.iter().copied().max().unwrap_or(0) + 1;
-        let splits: Vec<(Vec<usize>, Vec<usize>)> = (0..folds).map(|fold| split(assigned, fold)).collect();
-        let priors: Vec<Vec<f32>> = splits.iter().map(|(fitted, _)| self.table.priors(fitted)).collect();
-        let mut heard: Vec<Heard> = self
-            .neighbours
-            .cross(self.points, assigned, &priors)
-            .into_iter()
-            .zip(assigned)
-            .map(|(opinion, &fold)| Heard {
-                said: vec![opinion.scores],
-                priors: priors[fold].clone(),
-                familiarity: opinion.familiarity,
-            })
-            .collect();
-        for (fitted, held) in &splits {
-            for line in (0..LINES).rev() {
-                let predicted = self.designs.predict(line, (fitted, held), &self.table.scores, outputs);
-                for (&row, said) in held.iter().zip(predicted.chunks_exact(outputs)) {
-                    heard[row].said.insert(0, said.to_vec());
-                }
-            }
+        let abroad = 1.0 - familiarity;
+        let (mut good, mut evidence) = (blended, Vec::with_capacity(priors.len()));
+        for (model, score) in good.iter_mut().enumerate() {
+            *score += abroad * (opinion.kin[model] - priors[model]);
+            *score = score.clamp(DOUBT, 1.0 - DOUBT);
+            evidence.push(familiarity * opinion.evidence[model] + abroad * opinion.kin_evidence[model]);
         }
-        for (row, heard) in heard.iter().enumerate() {
-            scales.add(heard.experts(), &heard.priors, self.table.row(row));
-        }
-        heard
+        (good, evidence)
     }
 }
 
-fn regions(points: &[Point], seed: u64) -> Vec<usize> {
-    let coordinates: Vec<&[f32]> = points.iter().map(|point| point.coordinates.as_slice()).collect();
-    let names: Vec<String> =
-        clusters(&coordinates, 2 * FOLDS, seed).into_iter().map(|region| region.to_string()).collect();
-    group_folds(&names, FOLDS, seed)
-}
-
-/// Folds that leave whole groups out, where the trials know several.
-fn groups(trials: &[Trial], seed: u64) -> Option<Vec<usize>> {
-    let groups: Vec<String> = trials.iter().map(|trial| trial.group.clone()).collect();
-    let distinct: std::collections::BTreeSet<&String> = groups.iter().collect();
-    (distinct.len() > 1).then(|| group_folds(&groups, distinct.len().min(FOLDS), seed))
+fn check_vectors(vectors: &[Vec<f32>]) -> Result<(), Unfit> {
+    let width = vectors.first().map_or(0, Vec::len);
+    for (row, vector) in vectors.iter().enumerate() {
+        if vector.len() != width {
+            return Err(Unfit::Ragged { row, found: vector.len(), expected: width });
+        }
+        if let Some(column) = vector.iter().position(|value| !value.is_finite()) {
+            return Err(Unfit::NotFinite { row, column });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

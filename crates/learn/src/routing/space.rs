@@ -41,23 +41,30 @@ impl Space {
         Self { mean, directions: directions.iter().copied().collect() }
     }
 
-    /// Where `vector` lies: the unit vector of its coordinates; zeros if it has none, or if its length is not that of the
-    /// vectors that the space was made of.
-    pub(crate) fn place(&self, vector: &[f32]) -> Vec<f32> {
+    /// Where `vector` lies: its coordinates from the mean; zeros if its length is not that of the vectors that the space
+    /// was made of.
+    pub(crate) fn place(&self, vector: &[f32]) -> Place {
+        if vector.len() != self.mean.len() {
+            let count = self.directions.len() / self.mean.len().max(1);
+            return Place { coordinates: vec![0.0; count], lift: f32::NEG_INFINITY };
+        }
         let centred: Vec<f32> = vector.iter().zip(&self.mean).map(|(value, mean)| value - mean).collect();
-        let mut unit: Vec<f32> = self
+        let coordinates = self
             .directions
             .chunks_exact(self.mean.len().max(1))
             .map(|direction| api::cosine(direction, &centred))
             .collect();
-        let inside = api::cosine(&unit, &unit).sqrt();
-        if inside <= 1e-6 || vector.len() != self.mean.len() {
-            unit.fill(0.0);
-            return unit;
-        }
-        unit.iter_mut().for_each(|value| *value /= inside);
-        unit
+        let lift = api::cosine(vector, &self.mean) - api::cosine(&self.mean, &self.mean) / 2.0;
+        Place { coordinates, lift }
     }
+}
+
+/// A vector in the space.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) coordinates: Vec<f32>,
+    /// The dot product of two vectors is that of their coordinates plus both lifts, but for what lies outside of the space.
+    pub(crate) lift: f32,
 }
 
 /// Modified Gram-Schmidt over the rows. A row that the earlier ones explain is rounding noise: it becomes zero.
@@ -105,19 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_stay_neighbours() {
+    fn dot_products_are_kept() {
         let vectors = plane(50);
         let space = Space::fit(&vectors, 1);
-        let (here, near, far) =
-            (space.place(&vectors[0]), space.place(&vectors[44]), space.place(&vectors[3]));
-        assert!((api::cosine(&here, &here) - 1.0).abs() < 1e-3);
-        assert!(api::cosine(&here, &near) > 0.99, "44 radians are seven turns");
-        assert!(api::cosine(&here, &far) < 0.0);
+        for (a, b) in [(0, 44), (0, 3), (7, 7)] {
+            let (left, right) = (space.place(&vectors[a]), space.place(&vectors[b]));
+            let kept = api::cosine(&left.coordinates, &right.coordinates) + left.lift + right.lift;
+            assert!((kept - api::cosine(&vectors[a], &vectors[b])).abs() < 1e-3, "{a} {b}");
+        }
     }
 
     #[test]
     fn a_vector_of_another_length_lies_nowhere() {
-        assert!(Space::fit(&plane(50), 1).place(&[1.0; 3]).iter().all(|value| *value == 0.0));
+        let place = Space::fit(&plane(50), 1).place(&[1.0; 3]);
+        assert!(place.coordinates.iter().all(|value| *value == 0.0));
     }
 
     #[test]
