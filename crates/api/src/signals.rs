@@ -174,6 +174,12 @@ impl SignalSet {
         Self(self.0 | other.0)
     }
 
+    /// What is in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether `signal` is in the set.
     pub const fn has(self, signal: Signal) -> bool {
         self.0 & (1 << signal as u32) != 0

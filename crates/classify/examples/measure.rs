@@ -7,9 +7,10 @@ mod models;
 
 use std::time::Instant;
 
-use api::{Embed, Head, Kind, SignalSet, cosine};
+use api::{Embed, Head, Kind, Linear, SignalSet, cosine};
 use classify::{
-    Classifier, Encoder, FEATURES, NO, TRAINED, View, YES, estimate_tokens, features, find_private,
+    CHEAP_WIDTH, Classifier, Encoder, Features, NO, Rarity, Stage, TRAINED, View, YES, estimate_tokens,
+    find_private,
 };
 
 const PARAGRAPH: &str = "The harbour was built in 1874 to shelter the herring fleet, and its two moles still carry the \
@@ -42,13 +43,16 @@ fn main() {
     println!("encoder, 14 words: {:.2} ms", milliseconds(200, || drop(encoder.embed(&[query]))));
     let head = |labels: &[&str]| Head {
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-        weights: vec![vec![0.01; FEATURES]; labels.len()],
+        weights: vec![vec![0.01; Kind::ALL.len() + TRAINED.len()]; labels.len()],
         bias: vec![0.0; labels.len()],
         temperature: 1.0,
     };
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
     let trained = TRAINED.iter().map(|signal| (*signal, head(&[NO, YES]))).collect();
-    let classifier = Classifier::new(head(&kinds), trained, false).expect("a classifier");
+    let scores = kinds.len() + TRAINED.len();
+    let linear = Linear::new(vec![0.0; scores], vec![0.01; CHEAP_WIDTH * scores]).expect("whole rows");
+    let stage = Stage { linear, kind: head(&kinds), signals: trained };
+    let classifier = Classifier::new(Rarity::of(&[]), stage, None).expect("a classifier");
     println!(
         "{:>8} {:>10} {:>10} {:>11} {:>10} {:>10}",
         "tokens", "features", "private", "all signals", "estimate", "encoder"
@@ -63,11 +67,11 @@ fn main() {
         println!(
             "{:>8} {:>7.3} ms {:>7.3} ms {:>8.3} ms {:>10} {:>7.2} ms",
             encoder.count_tokens(&text),
-            milliseconds(200, || drop(features(&view))),
+            milliseconds(200, || drop(Features::of(&view))),
             milliseconds(200, || drop(find_private(&text))),
             milliseconds(200, || drop(classifier.signals(&view, SignalSet::ALL, None))),
             estimate_tokens(&text),
-            milliseconds(5, || drop(encoder.embed(&[&text]))),
+            milliseconds(5, || drop(encoder.read(&view))),
         );
     }
 }

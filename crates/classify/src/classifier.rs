@@ -1,11 +1,16 @@
-//! From a request to its signals: the trained heads over one feature vector, and the rules beside them.
+//! From a request to its signals: two trained stages, and the rules beside them.
 //!
 //! Owns which signal comes from where. Refuses training (that is `learn`'s) and choosing (that is `policy`'s).
+//!
+//! A stage is a bank of linear scores over the request's features, one for each kind and each signal, and small heads
+//! over all of these scores that make calibrated probabilities of them: a request that is surely a sum needs reasoning.
+//! The cheap stage reads words and form alone; the deep one reads the encoder's numbers too.
 
-use api::{Error, Head, Kind, Signal, SignalSet, Signals};
+use api::{Cell, Error, Head, Kind, Linear, Signal, SignalSet, Signals};
 
 use crate::exemplars::TRAINED;
-use crate::features::{FEATURES, inputs};
+use crate::features::{CHEAP_WIDTH, Features};
+use crate::grams::Rarity;
 use crate::view::View;
 use crate::{contract, injection, language, noise, private, tokens};
 
@@ -14,73 +19,82 @@ pub const YES: &str = "yes";
 /// The label of a yes-or-no head that means no.
 pub const NO: &str = "no";
 
-/// A yes-or-no signal and its head.
-struct Trained {
-    signal: Signal,
-    head: Head,
-    /// The place of [`YES`] among the head's labels.
-    yes: usize,
+/// A trained stage, as it comes from training.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Over [`Features::cells`]: a score for each kind in `kind.labels`, then one for each of [`TRAINED`].
+    pub linear: Linear,
+    /// Over the scores: which kind.
+    pub kind: Head,
+    /// Over the scores: yes or no, for each of [`TRAINED`].
+    pub signals: Vec<(Signal, Head)>,
 }
 
-/// The heads that tell signals from features; shared by all requests. Each reads either the cheap features alone or the
-/// encoder's numbers behind them: training decides, signal by signal, whether the encoder earns its time.
-pub struct Classifier {
-    kind: Head,
-    /// The kind of each of the head's labels.
+/// A checked stage.
+struct Checked {
+    stage: Stage,
     kinds: Vec<Kind>,
-    trained: Vec<Trained>,
-    /// What the heads with the encoder's numbers read; [`FEATURES`] where there is none.
-    width: usize,
+    /// The place of [`YES`] among each signal's labels.
+    yes: Vec<usize>,
+}
+
+/// The stages that tell signals from features; shared by all requests.
+pub struct Classifier {
+    rarity: Rarity,
+    cheap: Checked,
+    deep: Option<Deep>,
+}
+
+/// The stage that reads the encoder's numbers, and what it tells better than the cheap one.
+struct Deep {
+    stage: Checked,
+    tells: SignalSet,
 }
 
 impl Classifier {
-    /// A classifier of heads that were trained on [`inputs`]: `kind` with the names of kinds as labels, the others with
-    /// [`YES`] and [`NO`]. `uses_encoder` allows heads that were trained with the encoder's numbers behind the features.
+    /// A classifier of stages that were trained on [`Features::cells`] with this `rarity`. `deep` was trained with
+    /// [`Reading::form`](crate::Reading::form) behind the features, and tells the signals beside it better than `cheap`
+    /// does; [`Signal::Kind`] stands for the kind.
     ///
     /// # Errors
-    /// A head has a label, a shape or a signal that this build does not know: it was trained by another one.
-    pub fn new(kind: Head, signals: Vec<(Signal, Head)>, uses_encoder: bool) -> Result<Self, Error> {
-        let widths = signals.iter().map(|(_, head)| width_of(head)).chain([width_of(&kind)]);
-        let width = widths.max().unwrap_or(FEATURES);
-        if width < FEATURES || (!uses_encoder && width != FEATURES) {
-            return Err(stale(format_args!("a head reads {width} features, there are {FEATURES}")));
+    /// A stage has a label, a shape or a signal that this build does not know: it was trained by another one.
+    pub fn new(rarity: Rarity, cheap: Stage, deep: Option<(Stage, SignalSet)>) -> Result<Self, Error> {
+        if cheap.linear.width() != CHEAP_WIDTH {
+            let width = cheap.linear.width();
+            return Err(stale(format_args!(
+                "the cheap stage reads {width} features, there are {CHEAP_WIDTH}"
+            )));
         }
-        check_shape("kind", &kind, width)?;
-        let kinds: Result<Vec<Kind>, ()> = kind.labels.iter().map(|label| label.parse()).collect();
-        let Ok(kinds) = kinds else {
-            return Err(stale(format_args!("a label of the kind head is no kind: {:?}", kind.labels)));
-        };
-        let mut trained = Vec::with_capacity(signals.len());
-        for (signal, head) in signals {
-            check_shape(signal.name(), &head, width)?;
-            let yes = head.labels.iter().position(|label| label == YES);
-            match yes {
-                Some(yes) if TRAINED.contains(&signal) => trained.push(Trained { signal, head, yes }),
-                _ => return Err(stale(format_args!("the head of {signal} is not a yes-or-no head"))),
-            }
-        }
-        Ok(Self { kind, kinds, trained, width })
+        let deep = deep.map(|(stage, tells)| Checked::new(stage).map(|stage| Deep { stage, tells }));
+        Ok(Self { rarity, cheap: Checked::new(cheap)?, deep: deep.transpose()? })
     }
 
-    /// Whether `wanted` has a signal whose head reads [`Reading::form`](crate::Reading::form).
-    pub fn needs_vector(&self, wanted: SignalSet) -> bool {
-        let reads = |head: &Head| width_of(head) > FEATURES;
-        wants_kind(wanted) && reads(&self.kind)
-            || self.trained.iter().any(|trained| wanted.has(trained.signal) && reads(&trained.head))
+    /// Whether `wanted` has a signal that [`Reading::form`](crate::Reading::form) tells better than the cheap features,
+    /// as far as these leave it open: what `known` has measured surely enough needs no second look.
+    pub fn needs_vector(&self, wanted: SignalSet, known: &Signals) -> bool {
+        let Some(deep) = &self.deep else { return false };
+        let open_kind = deep.tells.has(Signal::Kind) && wants_kind(wanted) && known.kind_confidence < SURE;
+        let mut signals = known.clone();
+        open_kind
+            || TRAINED.iter().filter(|signal| wanted.has(**signal) && deep.tells.has(**signal)).any(
+                |signal| {
+                    place_of(&mut signals, *signal).is_some_and(|said| *said > 1.0 - SURE && *said < SURE)
+                },
+            )
     }
 
     /// The signals of a request; those that are not `wanted` stay at their defaults, but for the facts that cost
-    /// nothing (modality, tools, the output contract). `vector` is [`Reading::form`](crate::Reading::form); without
-    /// it the heads that want it judge by the cheap features alone, and worse.
-    pub fn signals(&self, view: &View, wanted: SignalSet, vector: Option<&[f32]>) -> Signals {
+    /// nothing (modality, tools, the output contract). `form` is [`Reading::form`](crate::Reading::form); without it all
+    /// is told by the cheap features.
+    pub fn signals(&self, view: &View, wanted: SignalSet, form: Option<&[f32]>) -> Signals {
         let mut signals = Signals {
             modality: view.modality,
             tools: view.tools,
             contract: if wants_kind(wanted) { contract::contract(view) } else { view.contract.clone() },
             ..Signals::default()
         };
-        if wants_kind(wanted) || self.trained.iter().any(|trained| wanted.has(trained.signal)) {
-            self.judge(view, wanted, vector, &mut signals);
+        if wants_kind(wanted) || TRAINED.iter().any(|signal| wanted.has(*signal)) {
+            self.judge(view, wanted, form, &mut signals);
         }
         if wanted.has(Signal::PrivateData) {
             let found = private::private_data(view);
@@ -105,26 +119,68 @@ impl Classifier {
         signals
     }
 
-    fn judge(&self, view: &View, wanted: SignalSet, vector: Option<&[f32]>, signals: &mut Signals) {
-        let vector = vector.filter(|vector| FEATURES + vector.len() == self.width);
-        let mut inputs = inputs(view, vector);
-        // Where the vector is missing its part is silent.
-        inputs.resize(self.width, 0.0);
-        let read = |head: &Head| head.predict(inputs.get(..width_of(head)).unwrap_or(&inputs));
+    fn judge(&self, view: &View, wanted: SignalSet, form: Option<&[f32]>, signals: &mut Signals) {
+        let features = Features::of(view);
+        self.cheap.tell(&features.cells(&self.rarity, None), wanted, signals);
+        if let (Some(deep), Some(form)) = (&self.deep, form) {
+            let better = deep.tells.intersection(wanted);
+            deep.stage.tell(&features.cells(&self.rarity, Some(form)), better, signals);
+        }
+    }
+
+    /// What the cheap stage reads of a request: to compare it with exemplars.
+    pub fn cells(&self, view: &View) -> Vec<Cell> {
+        Features::of(view).cells(&self.rarity, None)
+    }
+}
+
+impl Checked {
+    fn new(stage: Stage) -> Result<Self, Error> {
+        let scores = stage.linear.outputs();
+        check_shape("kind", &stage.kind, scores)?;
+        let kinds: Result<Vec<Kind>, ()> = stage.kind.labels.iter().map(|label| label.parse()).collect();
+        let Ok(kinds) = kinds else {
+            return Err(stale(format_args!("a label of the kind head is no kind: {:?}", stage.kind.labels)));
+        };
+        if scores != kinds.len() + TRAINED.len() {
+            return Err(stale(format_args!(
+                "{scores} scores for {} kinds and {} signals",
+                kinds.len(),
+                TRAINED.len()
+            )));
+        }
+        let mut yes = Vec::with_capacity(stage.signals.len());
+        for (signal, head) in &stage.signals {
+            check_shape(signal.name(), head, scores)?;
+            match head.labels.iter().position(|label| label == YES) {
+                Some(place) if TRAINED.contains(signal) => yes.push(place),
+                _ => return Err(stale(format_args!("the head of {signal} is not a yes-or-no head"))),
+            }
+        }
+        Ok(Self { stage, kinds, yes })
+    }
+
+    fn tell(&self, cells: &[Cell], wanted: SignalSet, signals: &mut Signals) {
+        let scores = self.stage.linear.scores(cells);
         if wants_kind(wanted) {
-            let prediction = read(&self.kind);
+            let prediction = self.stage.kind.predict(&scores);
             signals.kind = self.kinds.get(prediction.best).copied().unwrap_or(Kind::Chat);
             signals.kind_confidence = prediction.confidence();
         }
-        for trained in self.trained.iter().filter(|trained| wanted.has(trained.signal)) {
-            let prediction = read(&trained.head);
-            let probability = prediction.probabilities.get(trained.yes).copied().unwrap_or(0.0);
-            if let Some(place) = place_of(signals, trained.signal) {
+        for ((signal, head), yes) in self.stage.signals.iter().zip(&self.yes) {
+            if !wanted.has(*signal) {
+                continue;
+            }
+            let probability = head.predict(&scores).probabilities.get(*yes).copied().unwrap_or(0.0);
+            if let Some(place) = place_of(signals, *signal) {
                 *place = probability;
             }
         }
     }
 }
+
+/// From this probability on, or below its counterpart, the cheap stage's word is final.
+const SURE: f32 = 0.95;
 
 fn wants_kind(wanted: SignalSet) -> bool {
     [Signal::Kind, Signal::KindConfidence, Signal::TokensOut].iter().any(|signal| wanted.has(*signal))
@@ -147,19 +203,13 @@ fn place_of(signals: &mut Signals, signal: Signal) -> Option<&mut f32> {
     })
 }
 
-fn width_of(head: &Head) -> usize {
-    head.weights.first().map_or(0, Vec::len)
-}
-
-/// Every row reads the cheap features, or all that there is.
-fn check_shape(name: &str, head: &Head, width: usize) -> Result<(), Error> {
+fn check_shape(name: &str, head: &Head, scores: usize) -> Result<(), Error> {
     let rows = head.labels.len();
     let square = head.weights.len() == rows && head.bias.len() == rows && rows >= 2;
-    let own = width_of(head);
-    if square && (own == FEATURES || own == width) && head.weights.iter().all(|row| row.len() == own) {
+    if square && head.weights.iter().all(|row| row.len() == scores) {
         return Ok(());
     }
-    Err(stale(format_args!("the head of {name} has rows of other lengths than {FEATURES} or {width}")))
+    Err(stale(format_args!("the head of {name} has rows of other lengths than {scores}")))
 }
 
 fn stale(detail: std::fmt::Arguments<'_>) -> Error {
@@ -170,57 +220,71 @@ fn stale(detail: std::fmt::Arguments<'_>) -> Error {
 mod tests {
     use super::*;
 
-    /// A head that says its first label, but its second where feature `place` is on.
-    fn head(labels: [&str; 2], place: usize, width: usize) -> Head {
-        let mut weights = vec![vec![0.0; width]; 2];
-        weights[1][place] = 50.0;
-        Head { labels: labels.map(str::to_owned).to_vec(), weights, bias: vec![5.0, 0.0], temperature: 1.0 }
+    const KINDS: [&str; 2] = ["chat", "code"];
+    const SCORES: usize = KINDS.len() + TRAINED.len();
+
+    /// A head that says its second label where score `place` is over one half.
+    fn head(labels: [&str; 2], place: usize) -> Head {
+        let mut weights = vec![vec![0.0; SCORES]; 2];
+        weights[1][place] = 20.0;
+        Head { labels: labels.map(str::to_owned).to_vec(), weights, bias: vec![10.0, 0.0], temperature: 1.0 }
+    }
+
+    /// A stage whose every score is the value of the feature at `from`.
+    fn stage(width: usize, from: usize) -> Stage {
+        let mut weights = vec![0.0; width * SCORES];
+        weights[from * SCORES..(from + 1) * SCORES].fill(1.0);
+        let signals =
+            TRAINED.into_iter().zip(KINDS.len()..).map(|(signal, place)| (signal, head([NO, YES], place)));
+        Stage {
+            linear: Linear::new(vec![0.0; SCORES], weights).unwrap(),
+            kind: head(KINDS, 1),
+            signals: signals.collect(),
+        }
     }
 
     #[test]
-    fn signals_come_from_their_heads_and_only_those_wanted() {
-        // The vector's first number decides.
-        let width = FEATURES + 2;
-        let kind = head(["chat", "code"], FEATURES, width);
-        let signals = vec![
-            (Signal::Reasoning, head([NO, YES], FEATURES + 1, width)),
-            (Signal::Creative, head([YES, NO], FEATURES + 1, width)),
-        ];
-        let classifier = Classifier::new(kind, signals, true).unwrap();
+    fn signals_come_from_their_stages_and_only_those_wanted() {
+        let form = [0.0, 1.0];
+        let deep = stage(CHEAP_WIDTH + form.len(), CHEAP_WIDTH + 1);
+        let tells = SignalSet::NONE.with(Signal::Kind).with(Signal::Reasoning);
+        let cheap = stage(CHEAP_WIDTH, 0);
+        let classifier = Classifier::new(Rarity::of(&[]), cheap, Some((deep, tells))).unwrap();
         let view = View::of(None, "hi");
-        let all = classifier.signals(&view, SignalSet::ALL, Some(&[1.0, 1.0]));
-        assert_eq!(all.kind, Kind::Code);
-        assert!(all.reasoning > 0.9 && all.creative < 0.1 && all.kind_confidence > 0.9);
-        let some = classifier.signals(&view, SignalSet::NONE.with(Signal::Reasoning), Some(&[1.0, 1.0]));
-        assert!(some.reasoning > 0.9 && some.kind == Kind::Chat && some.tokens_in == 0);
         let without = classifier.signals(&view, SignalSet::ALL, None);
-        assert_eq!(without.kind, Kind::Chat);
-        assert!(classifier.needs_vector(SignalSet::NONE.with(Signal::Reasoning)));
-        assert!(!classifier.needs_vector(SignalSet::NONE.with(Signal::Mimicry).with(Signal::Noise)));
+        assert!(without.kind == Kind::Chat && without.reasoning < 0.1 && without.creative < 0.1);
+        let with = classifier.signals(&view, SignalSet::ALL, Some(&form));
+        assert!(with.kind == Kind::Code && with.reasoning > 0.9 && with.creative < 0.1);
+        let some = classifier.signals(&view, SignalSet::NONE.with(Signal::Reasoning), Some(&form));
+        assert!(some.reasoning > 0.9 && some.kind == Kind::Chat && some.tokens_in == 0);
     }
 
     #[test]
-    fn a_head_of_cheap_features_needs_no_vector() {
-        let kind = head(["chat", "code"], FEATURES, FEATURES + 1);
-        let signals = vec![(Signal::Creative, head([NO, YES], 0, FEATURES))];
-        let classifier = Classifier::new(kind, signals, true).unwrap();
-        assert!(!classifier.needs_vector(SignalSet::NONE.with(Signal::Creative)));
-        assert!(classifier.needs_vector(SignalSet::NONE.with(Signal::Creative).with(Signal::TokensOut)));
-        let signals = classifier.signals(&View::of(None, "hi"), SignalSet::ALL, Some(&[1.0]));
-        assert!(signals.kind == Kind::Code && signals.creative < 0.1);
+    fn only_what_is_open_and_better_told_needs_the_encoder() {
+        let tells = SignalSet::NONE.with(Signal::Reasoning);
+        let deep = || Some((stage(CHEAP_WIDTH + 1, 0), tells));
+        let classifier = Classifier::new(Rarity::of(&[]), stage(CHEAP_WIDTH, 0), deep()).unwrap();
+        let open = Signals { reasoning: 0.5, creative: 0.5, ..Signals::default() };
+        let sure = Signals { reasoning: 0.99, creative: 0.5, ..Signals::default() };
+        assert!(classifier.needs_vector(SignalSet::ALL, &open));
+        assert!(!classifier.needs_vector(SignalSet::ALL, &sure));
+        assert!(!classifier.needs_vector(SignalSet::NONE.with(Signal::Creative), &open));
+        let cheap = Classifier::new(Rarity::of(&[]), stage(CHEAP_WIDTH, 0), None).unwrap();
+        assert!(!cheap.needs_vector(SignalSet::ALL, &open));
     }
 
     #[test]
-    fn heads_of_another_build_are_refused() {
-        let refuse = |kind: Head, signals: Vec<(Signal, Head)>| {
-            let error = Classifier::new(kind, signals, false).err().expect("a refusal");
+    fn stages_of_another_build_are_refused() {
+        let refuse = |change: fn(&mut Stage)| {
+            let mut stage = stage(CHEAP_WIDTH, 0);
+            change(&mut stage);
+            let error = Classifier::new(Rarity::of(&[]), stage, None).err().expect("a refusal");
             assert!(error.detail.unwrap().contains("train them anew"));
         };
-        refuse(head(["chat", "code"], 0, FEATURES + 1), vec![]);
-        refuse(head(["chat", "cooking"], 0, FEATURES), vec![]);
-        let kind = || head(["chat", "code"], 0, FEATURES);
-        refuse(kind(), vec![(Signal::Reasoning, head(["a", "b"], 0, FEATURES))]);
-        refuse(kind(), vec![(Signal::Noise, head([NO, YES], 0, FEATURES))]);
-        refuse(kind(), vec![(Signal::Reasoning, head([NO, YES], 0, 7))]);
+        refuse(|stage| stage.linear = Linear::new(vec![0.0; SCORES], vec![0.0; SCORES]).unwrap());
+        refuse(|stage| stage.kind.labels[0] = "cooking".to_owned());
+        refuse(|stage| stage.signals[0].1.labels = vec!["a".to_owned(), "b".to_owned()]);
+        refuse(|stage| stage.signals[0].0 = Signal::Noise);
+        refuse(|stage| stage.kind.weights[0] = vec![0.0; 3]);
     }
 }

@@ -86,6 +86,7 @@ impl Encoder {
     pub fn read(&self, view: &View) -> Result<Reading, Error> {
         let script = Script::of(view);
         let windows = script.windows(|text| self.counter.offsets(text))?;
+        let whole = windows.len() == 1;
         let mut draft = Draft::new(self.dimensions);
         let mut session = self.pool.take();
         for (start, end) in windows {
@@ -95,7 +96,7 @@ impl Encoder {
             session.states(window, self.dimensions, |states| draft.add(&script, start, &tokens, &states))?;
         }
         drop(session);
-        Ok(draft.finish())
+        Ok(draft.finish(whole))
     }
 
     /// The windows that a text is read through, as byte ranges; one for a short text, which is then not tokenised.

@@ -1,19 +1,19 @@
-//! The cheap features of a request: a vector of fixed length and fixed scale from its words and form alone.
+//! What is read of a request to judge it: its terms, its cues, and the encoder's numbers where there are any.
 //!
-//! Owns what the heads see, in training and in prediction alike ([`inputs`]). Refuses to look at other requests: no
-//! statistics of a batch, so one request alone is measured as it is in a crowd.
+//! Owns what the heads see, in training and in prediction alike ([`Features::cells`]). Refuses to look at other requests:
+//! no statistics of a batch, so one request alone is measured as it is in a crowd.
 
-use api::Contract;
+use api::{Cell, Contract};
 
-use crate::buckets::{BUCKETS, Hashed};
 use crate::contract::contract;
 use crate::cues::{CUES, group, lexicon};
+use crate::grams::{BUCKETS, Rarity, Terms, is_boilerplate};
 use crate::lexicon::Found;
 use crate::outline::{Outline, Zone, read_part};
 use crate::strong::{STRONGS, fillers, strong};
 use crate::structure::{STRUCTURE, has_formulas, structure};
 use crate::view::View;
-use crate::words::{Shape, Word, fold, hash_of, mix};
+use crate::words::Shape;
 
 /// Facts beside the text.
 const FACTS: usize = 12;
@@ -32,13 +32,14 @@ const STRONG_SYSTEM: usize = STRONG_FIRST + STRONGS;
 const FORM: usize = STRONG_SYSTEM + STRONGS;
 const FACT: usize = FORM + STRUCTURE;
 const BOTH: usize = FACT + FACTS;
-const HASH: usize = BOTH + TOGETHER;
+/// Numbers that tell the cues of a request.
+const CUE_WIDTH: usize = BOTH + TOGETHER;
 
-/// Length of [`features`].
-pub const FEATURES: usize = HASH + BUCKETS;
+/// Features that need no encoder: [`Features::cells`] without a form are all below.
+pub const CHEAP_WIDTH: usize = BUCKETS + CUE_WIDTH;
 
-/// How loud the encoder's vector speaks beside the cheap features, both being of length near 1.
-const VECTOR_SCALE: f32 = 2.0;
+/// The length of the encoder's numbers as a vector, beside terms and cues of length 1 each.
+const FORM_LENGTH: f32 = 2.0;
 /// How loud the strong phrases speak: under one penalty for all weights, what is louder needs less evidence.
 const STRONG_SCALE: f32 = 4.0;
 /// Single cues are many and overlap.
@@ -50,20 +51,56 @@ const START_WORDS: usize = 6;
 /// Slips of the finger are looked for among so many words.
 const SLIP_WORDS: usize = 60;
 
-/// What a head reads of a request: its cheap features, and the encoder's vector of [`View::encoder_text`] after them
-/// where there is one. Training and prediction both come through here, so that they cannot differ.
-pub fn inputs(view: &View, vector: Option<&[f32]>) -> Vec<f32> {
-    let mut inputs = features(view);
-    if let Some(vector) = vector {
-        inputs.extend(vector.iter().map(|value| value * VECTOR_SCALE));
-    }
-    inputs
+/// What is read of a request without the encoder.
+#[derive(Clone, Debug)]
+pub struct Features {
+    terms: Terms,
+    /// Of unit length.
+    cues: Vec<f32>,
 }
 
-/// The cheap features of a request: [`FEATURES`] numbers, most of them 0. Takes tens of microseconds; the middle of
-/// texts over 14 kB is left out.
-pub fn features(view: &View) -> Vec<f32> {
-    let mut drawing = Drawing { values: vec![0.0; FEATURES], hashed: Hashed::default() };
+impl Features {
+    /// Reads a request; takes about a tenth of a millisecond. The middle of texts over 14 kB is left out.
+    pub fn of(view: &View) -> Self {
+        let mut cues = cues(view);
+        to_length(&mut cues, 1.0);
+        Self { terms: Terms::of(view), cues }
+    }
+
+    /// The terms alone.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What heads read of a request: its weighed terms, its cues, and [`Reading::form`](crate::Reading::form) after them
+    /// where there is one. Training and prediction both come through here, so that they cannot differ. In the order of
+    /// the places; each term's place once for each sort of term that falls there.
+    pub fn cells(&self, rarity: &Rarity, form: Option<&[f32]>) -> Vec<Cell> {
+        let mut cells = rarity.weigh(&self.terms);
+        cells.sort_unstable_by_key(|(place, _)| *place);
+        let mut form = form.map(<[f32]>::to_vec).unwrap_or_default();
+        to_length(&mut form, FORM_LENGTH);
+        let behind = self.cues.iter().chain(&form).zip(BUCKETS..);
+        cells.extend(
+            behind
+                .filter(|(value, _)| **value != 0.0)
+                .filter_map(|(value, place)| Some((u32::try_from(place).ok()?, *value))),
+        );
+        cells
+    }
+}
+
+/// Brings a vector to a length; one of zeros stays as it is.
+fn to_length(vector: &mut [f32], length: f32) {
+    let own = api::cosine(vector, vector).sqrt();
+    if own > 0.0 {
+        vector.iter_mut().for_each(|value| *value *= length / own);
+    }
+}
+
+/// The cues of a request: [`CUE_WIDTH`] numbers, most of them 0.
+fn cues(view: &View) -> Vec<f32> {
+    let mut drawing = Drawing { values: vec![0.0; CUE_WIDTH] };
     let system = read_part(&view.system);
     let system = Outline::of(if is_boilerplate(&system) { "" } else { &system });
     let user = read_part(&view.user);
@@ -74,15 +111,12 @@ pub fn features(view: &View) -> Vec<f32> {
     drawing.cues(&user, CUE_COUNTS, 1.0);
     drawing.starts(&user);
     drawing.strong(&user, STRONG_ANY, 1.0);
-    drawing.words(&system, 0.7);
-    drawing.words(&user, 1.0);
     let followed = user.words.len() <= 12 && !view.earlier_user.is_empty();
     if followed {
         let earlier = read_part(&view.earlier_user);
         let earlier = Outline::of(&earlier);
         drawing.cues(&earlier, CUE_COUNTS, 0.5);
         drawing.strong(&earlier, STRONG_ANY, 0.5);
-        drawing.words(&earlier, 0.5);
     }
     structure(&user, &mut drawing.values[FORM..FORM + STRUCTURE]);
     drawing.formulas(&user);
@@ -92,25 +126,9 @@ pub fn features(view: &View) -> Vec<f32> {
     drawing.finish()
 }
 
-/// Instructions that say nothing: "You are a helpful assistant."
-fn is_boilerplate(system: &str) -> bool {
-    const WORDS_MAX: usize = 12;
-    let mut words = 0;
-    let mut helpful = false;
-    for word in system.split_whitespace() {
-        words += 1;
-        helpful |= word.eq_ignore_ascii_case("helpful");
-        if words > WORDS_MAX {
-            return false;
-        }
-    }
-    helpful
-}
-
-/// The features being drawn.
+/// The cues being drawn.
 struct Drawing {
     values: Vec<f32>,
-    hashed: Hashed,
 }
 
 impl Drawing {
@@ -149,7 +167,6 @@ impl Drawing {
                     *value = value.max(weight * STRONG_SCALE);
                 }
             });
-            self.hashed.add(mix(general(&outline.words[head]), 6), 1.5 * weight);
         }
     }
 
@@ -195,57 +212,6 @@ impl Drawing {
         if !programs && has_formulas(outline.text) {
             let value = &mut self.values[STRONG_ANY + REASONING];
             *value = (*value + 0.7 * STRONG_SCALE).min(STRONG_SCALE);
-        }
-    }
-
-    /// Hashes words, pairs and parts of words.
-    fn words(&mut self, outline: &Outline<'_>, weight: f32) {
-        const PARTS_WORDS: usize = 48;
-        const MATERIAL_SALT: u32 = 1;
-        const START_SALT: u32 = 2;
-        const END_SALT: u32 = 3;
-        const LABEL_SALT: u32 = 4;
-        let mut before = None;
-        let mut spoken = 0_usize;
-        for (word, zone) in outline.words.iter().zip(&outline.zones) {
-            let hash = general(word);
-            if *zone == Zone::Material {
-                self.hashed.material(mix(hash, MATERIAL_SALT));
-                before = None;
-                continue;
-            }
-            self.hashed.add(hash, weight);
-            if let Some(before) = before {
-                self.hashed.add(pair(before, hash), weight);
-            }
-            if spoken < 3 {
-                self.hashed.add(mix(hash, START_SALT), weight);
-            }
-            if spoken < PARTS_WORDS && word.length >= 5 && !word.shape.has(Shape::DIGITS) {
-                self.parts(&outline.text[word.start..word.end], 0.35 * weight);
-            }
-            before = Some(hash);
-            spoken += 1;
-        }
-        if let Some(last) = outline.words.last() {
-            self.hashed.add(mix(general(last), END_SALT), weight);
-        }
-        for line in outline.lines.iter().filter(|line| line.colon.is_some()).take(24) {
-            if let Some(word) = outline.words.get(line.first) {
-                self.hashed.add(mix(general(word), LABEL_SALT), weight);
-            }
-        }
-    }
-
-    /// The four-letter parts of a word: most of them survive a slip of the finger.
-    fn parts(&mut self, word: &str, weight: f32) {
-        let mut window = ['\0'; 4];
-        for (place, letter) in word.chars().take(16).enumerate() {
-            window.rotate_left(1);
-            window[3] = fold(letter);
-            if place >= 3 {
-                self.hashed.add(mix(hash_of(window), 5), weight);
-            }
         }
     }
 
@@ -317,8 +283,7 @@ impl Drawing {
 
     fn finish(mut self) -> Vec<f32> {
         self.values[CUE_COUNTS..STRONG_ANY].iter_mut().for_each(|value| *value *= CUE_SCALE);
-        self.values[FORM..HASH].iter_mut().for_each(|value| *value *= FORM_SCALE);
-        self.hashed.write(&mut self.values[HASH..]);
+        self.values[FORM..].iter_mut().for_each(|value| *value *= FORM_SCALE);
         self.values
     }
 }
@@ -349,15 +314,6 @@ fn heads(outline: &Outline<'_>) -> Vec<usize> {
     places
 }
 
-/// A word's hash; numbers are alike but for their length.
-fn general(word: &Word) -> u64 {
-    if word.shape.has(Shape::DIGITS) { mix(7, u32::from(word.length.min(6))) } else { word.hash }
-}
-
-const fn pair(before: u64, hash: u64) -> u64 {
-    before.rotate_left(17) ^ hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
 /// 1 for true.
 pub(crate) const fn flag(value: bool) -> f32 {
     if value { 1.0 } else { 0.0 }
@@ -374,46 +330,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn of(text: &str) -> Vec<f32> {
-        features(&View::of(None, text))
-    }
-
-    fn cosine(a: &[f32], b: &[f32]) -> f32 {
-        let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
-        api::cosine(a, b) / (norm(a) * norm(b))
-    }
-
     #[test]
     fn boilerplate_instructions_say_nothing() {
-        let plain = features(&View { messages: 2, ..View::of(None, "Why?") });
-        assert_eq!(features(&View::of(Some("You are a helpful assistant."), "Why?")), plain);
-        assert_ne!(features(&View::of(Some("You label tickets."), "Why?")), plain);
+        let plain = cues(&View { messages: 2, ..View::of(None, "Why?") });
+        assert_eq!(cues(&View::of(Some("You are a helpful assistant."), "Why?")), plain);
+        assert_ne!(cues(&View::of(Some("You label tickets."), "Why?")), plain);
     }
 
     #[test]
-    fn slips_and_case_move_a_request_little() {
-        let clean = of("Please summarize the following article in three sentences");
-        let noisy = of("pleese sumarize teh folowing artcle IN three sentences");
-        let other = of("What is the capital of Mongolia and who founded it");
-        assert!(cosine(&clean, &noisy) > 0.6, "{}", cosine(&clean, &noisy));
-        assert!(cosine(&clean, &noisy) > 2.0 * cosine(&clean, &other));
-    }
-
-    #[test]
-    fn the_vector_comes_after_the_cheap_features() {
-        let view = View::of(None, "hi");
-        let with = inputs(&view, Some(&[0.5, -1.0]));
-        assert_eq!(with[..FEATURES], inputs(&view, None));
-        assert_eq!(with[FEATURES..], [0.5 * VECTOR_SCALE, -VECTOR_SCALE]);
+    fn the_encoders_numbers_come_after_all_others() {
+        let rarity = Rarity::of(&[]);
+        let features = Features::of(&View::of(None, "hi"));
+        let without = features.cells(&rarity, None);
+        let with = features.cells(&rarity, Some(&[0.6, 0.0, -0.8]));
+        assert_eq!(with[..without.len()], without);
+        let width = u32::try_from(CHEAP_WIDTH).unwrap();
+        assert_eq!(with[without.len()..], [(width, 0.6 * FORM_LENGTH), (width + 2, -0.8 * FORM_LENGTH)]);
     }
 
     proptest! {
-        /// Any text has features of the fixed length and scale.
+        /// Any text has features in their places and of their scale.
         #[test]
         fn features_are_bounded(system in ".{0,60}", text in "(.|\n){0,400}") {
-            let values = features(&View::of(Some(&system), &text));
-            prop_assert_eq!(values.len(), FEATURES);
-            prop_assert!(values.iter().all(|value| value.is_finite() && value.abs() <= STRONG_SCALE));
+            let view = View::of(Some(&system), &text);
+            let features = Features::of(&view);
+            let cells = features.cells(&Rarity::of(&[features.terms.clone(), features.terms.clone()]), None);
+            let in_place = |(place, value): &Cell| (*place as usize) < CHEAP_WIDTH && value.abs() <= 1.001;
+            prop_assert!(cells.iter().all(in_place));
+            prop_assert!(cells.is_sorted_by_key(|(place, _)| *place));
         }
     }
 }

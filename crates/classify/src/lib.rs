@@ -4,13 +4,13 @@
 //! needs no training: private data, injection, language, noise, token counts, the output contract. Refuses training and
 //! deciding: heads come from `learn` through the gateway, choices are `policy`'s.
 
-mod buckets;
 mod classifier;
 mod contract;
 mod cues;
 mod encoder;
 mod exemplars;
 mod features;
+mod grams;
 mod hub;
 mod injection;
 mod language;
@@ -27,10 +27,11 @@ mod tokens;
 mod view;
 mod words;
 
-pub use classifier::{Classifier, NO, YES};
+pub use classifier::{Classifier, NO, Stage, YES};
 pub use encoder::{Encoder, EncoderOptions};
 pub use exemplars::{Exemplar, Near, TRAINED, nearest, read_exemplars};
-pub use features::{FEATURES, features, inputs};
+pub use features::{CHEAP_WIDTH, Features};
+pub use grams::{Rarity, Terms};
 pub use private::{Finding, find_private};
 pub use reading::{READING_SCHEME, Reading};
 pub use tokens::estimate_tokens;

@@ -27,9 +27,11 @@ pub const READING_SCHEME: &str = "layer3-96-2-v1";
 /// What the encoder shows of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// The request's place in the encoder's space, of unit length. Where [`View::stands_alone`] and the text fits one
-    /// window, it is what [`api::Embed::embed`] gives for the user's last words.
+    /// The request's place in the encoder's space, of unit length. Where [`View::stands_alone`] and it was read `whole`, it
+    /// is what [`api::Embed::embed`] gives for the user's last words.
     pub meaning: Vector,
+    /// One window held all of it.
+    pub whole: bool,
     /// How it is asked, for [`inputs`](crate::inputs): five unit vectors one after another, the mean inner state of all
     /// tokens, of the instruction's, of the material's (zeros where there is none) and of the instruction's first, and the
     /// meaning.
@@ -138,7 +140,7 @@ impl Draft {
         }
     }
 
-    pub(crate) fn finish(mut self) -> Reading {
+    pub(crate) fn finish(mut self, whole: bool) -> Reading {
         // Material alone, as far as it was read: then all of it speaks, as in the outline.
         if self.spoken == 0 {
             self.sums[1] = std::mem::replace(&mut self.sums[2], vec![0.0; self.width]);
@@ -150,7 +152,7 @@ impl Draft {
         }
         normalise(&mut self.meaning);
         form.extend_from_slice(&self.meaning);
-        Reading { meaning: self.meaning, form }
+        Reading { meaning: self.meaning, whole, form }
     }
 }
 
@@ -205,9 +207,9 @@ mod tests {
         let mut draft = Draft::new(2);
         let states = [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]].concat();
         draft.add(&script, 0, &tokens, &States { last: &states, inner: &states });
-        let form = draft.finish().form;
+        let form = draft.finish(true).form;
         assert_eq!(form[2..8], [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
         assert_eq!(form[8..], form[..2]);
-        assert_eq!(Draft::new(2).finish().form, [0.0; 10]);
+        assert_eq!(Draft::new(2).finish(true).form, [0.0; 10]);
     }
 }

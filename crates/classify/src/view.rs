@@ -68,7 +68,8 @@ impl View {
         text
     }
 
-    fn follows_up(&self) -> bool {
+    /// Whether what the user said last is so short that the question before it gives it its meaning.
+    pub(crate) fn follows_up(&self) -> bool {
         const FOLLOW_UP_BYTES: usize = 60;
         self.user.len() < FOLLOW_UP_BYTES && !self.earlier_user.is_empty()
     }

@@ -124,7 +124,7 @@ impl Decider {
         let learnt = self.learnt.load_full();
         let index = self.index.load_full();
         let asked = policy.asks(&stated.facts(tenant, &signals), &signals, index.is_some());
-        let unsettled = live.classifier.needs_vector(asked)
+        let unsettled = live.classifier.needs_vector(asked, &signals)
             || (asked.has(Signal::Coverage) && index.is_some())
             || task.is_some()
             || learnt.is_some();
@@ -258,18 +258,14 @@ impl Deeper {
             vector = Some(self.decider.vector(&self.question)?);
         }
         signals.task = self.task.as_ref().zip(vector.as_ref()).map(|(task, vector)| task.matched(vector));
-        if classifier.needs_vector(self.asked(&signals)?) {
-            let of_request = self.view.encoder_text();
-            // Without instructions and earlier turns the request is its question: one vector serves both.
-            let of_request = match &vector {
-                Some(vector) if of_request == self.question => vector.clone(),
-                _ => self.decider.vector(&of_request)?,
-            };
+        if classifier.needs_vector(self.asked(&signals)?, &signals) {
+            let reading = self.decider.encoder.read(&self.view)?;
             let task = signals.task.take();
-            signals = classifier.signals(&self.view, self.wanted, Some(&of_request));
+            signals = classifier.signals(&self.view, self.wanted, Some(&reading.form));
             signals.task = task;
-            if self.view.encoder_text() == self.question {
-                vector = Some(of_request);
+            // Without instructions and earlier turns the request is its question: one pass serves both.
+            if reading.whole && self.view.stands_alone() {
+                vector = Some(reading.meaning);
             }
         }
         let mut findings = None;

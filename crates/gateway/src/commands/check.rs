@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use api::Signal;
+
 use crate::commands::{load_settings, say};
 use crate::live::Files;
 use crate::renew::load_encoder;
@@ -32,25 +34,42 @@ pub(crate) fn check(config: &Path, files_only: bool) -> Result<(), Failure> {
 }
 
 fn told(reports: &training::Reports) -> String {
-    let kind = &reports.kind;
+    let cheap = reports.told_deep.is_empty();
+    let told_kind = if reports.told_deep.has(Signal::Kind) { &reports.deep } else { &reports.cheap };
+    let kind = &told_kind.kind;
     let mut text = format!(
-        "\nkind: {} exemplars, cross-validated accuracy {:.3}, macro-F1 {:.3}, calibration error {:.3}\n",
-        kind.examples, kind.accuracy, kind.macro_f1, kind.ece
+        "\nkind: {} exemplars, cross-validated accuracy {:.3}, macro-F1 {:.3}, calibration error {:.3}\n\
+         (macro-F1 by words and form alone {:.3}, with the encoder {:.3})\n",
+        kind.examples,
+        kind.accuracy,
+        kind.macro_f1,
+        kind.ece,
+        reports.cheap.kind.macro_f1,
+        reports.deep.kind.macro_f1
     );
-    let _ = writeln!(text, "  {:<18}{:>9}{:>9}{:>9}{:>9}", "class", "examples", "precision", "recall", "F1");
+    let _ = writeln!(text, "  {:<18}{:>9}{:>11}{:>9}{:>9}", "class", "examples", "precision", "recall", "F1");
     for class in &kind.per_class {
         let _ = writeln!(
             text,
-            "  {:<18}{:>9}{:>9.3}{:>9.3}{:>9.3}",
+            "  {:<18}{:>9}{:>11.3}{:>9.3}{:>9.3}",
             class.name, class.support, class.precision, class.recall, class.f1
         );
     }
-    let _ = writeln!(text, "\n  {:<18}{:>9}{:>9}{:>9}{:>9}", "signal", "yes", "precision", "recall", "F1");
-    for (signal, report) in &reports.signals {
+    let _ = writeln!(
+        text,
+        "\n  {:<18}{:>9}{:>11}{:>9}{:>9}{:>15}",
+        "signal", "yes", "precision", "recall", "F1", "told by"
+    );
+    let stages = reports.cheap.signals.iter().zip(&reports.deep.signals);
+    for ((signal, cheap), (_, deep)) in stages {
+        let (report, by) = match reports.told_deep.has(*signal) {
+            true => (deep, "the encoder"),
+            false => (cheap, "words, form"),
+        };
         if let Some(yes) = report.per_class.iter().find(|class| class.name == classify::YES) {
             let _ = writeln!(
                 text,
-                "  {:<18}{:>9}{:>9.3}{:>9.3}{:>9.3}",
+                "  {:<18}{:>9}{:>11.3}{:>9.3}{:>9.3}{by:>15}",
                 signal.name(),
                 yes.support,
                 yes.precision,
@@ -58,6 +77,9 @@ fn told(reports: &training::Reports) -> String {
                 yes.f1
             );
         }
+    }
+    if cheap {
+        text.push_str("\nthe encoder tells nothing better by 0.02: it is not asked\n");
     }
     if !reports.contradictions.is_empty() {
         let _ = write!(text, "\nexemplars that the others contradict:");

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use api::{ChatRequest, Embed, Kind, Signal, SignalSet, Signals};
-use classify::{Classifier, TRAINED, View};
+use api::{ChatRequest, Kind, Signal, SignalSet, Signals};
+use classify::{Classifier, Encoder, TRAINED, View};
 use learn::metrics::{self, ClassReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::noise::{Dice, noisy};
 use crate::commands::{load_settings, pretty, say};
+use crate::house::in_words;
 use crate::renew::load_encoder;
 use crate::{Failure, training};
 
@@ -39,6 +40,20 @@ struct Labelled {
 #[derive(Serialize)]
 struct Measured {
     examples: usize,
+    /// As the gateway does it: the encoder reads a request only where words and form leave it open.
+    #[serde(flatten)]
+    served: Judged,
+    /// The share of prompts that the encoder read.
+    encoder_share: f64,
+    /// By words and form alone.
+    words_only: Judged,
+    /// With the encoder for every prompt.
+    with_encoder: Judged,
+}
+
+/// How one way of judging fared.
+#[derive(Serialize)]
+struct Judged {
     accuracy: f64,
     macro_f1: f64,
     ece: f64,
@@ -48,6 +63,14 @@ struct Measured {
     signals: BTreeMap<Signal, ClassReport>,
 }
 
+/// When the encoder reads a prompt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Never,
+    WhereOpen,
+    Always,
+}
+
 /// Measures the signals on a file.
 pub(super) fn signals(config: &Path, data: &Path, as_json: bool) -> Result<(), Failure> {
     let settings = load_settings(config)?;
@@ -55,38 +78,72 @@ pub(super) fn signals(config: &Path, data: &Path, as_json: bool) -> Result<(), F
     let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
     let classifier = training::classifier(&settings.files.exemplars, &settings.files.state, &encoder)
         .map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
-    let measured = measure(&labelled, &classifier, &encoder)?;
+    let measured = Judges { classifier: &classifier, encoder: &encoder }.measure(&labelled)?;
     say(&if as_json { pretty(&measured)? } else { told(&measured) });
     Ok(())
 }
 
-fn measure(labelled: &[Labelled], classifier: &Classifier, encoder: &dyn Embed) -> Result<Measured, Failure> {
-    let clean = judge(labelled.iter().map(|one| one.view.clone()), classifier, encoder)?;
-    let mut dice = Dice::new(NOISE_SEED);
-    let noisy_views: Vec<View> = labelled
-        .iter()
-        .map(|one| View { user: noisy(&one.view.user, &mut dice), ..one.view.clone() })
-        .collect();
-    let under_noise = judge(noisy_views.into_iter(), classifier, encoder)?;
-    let names: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().to_owned()).collect();
-    let place = |kind: Kind| Kind::ALL.iter().position(|known| *known == kind).unwrap_or(0);
-    let of_kind: Vec<usize> = (0..labelled.len()).filter(|row| labelled[*row].kind.is_some()).collect();
-    let truth: Vec<usize> = of_kind.iter().filter_map(|row| labelled[*row].kind).map(place).collect();
-    let said =
-        |judged: &[Signals]| -> Vec<usize> { of_kind.iter().map(|row| place(judged[*row].kind)).collect() };
-    let said_clean = said(&clean);
-    let right: Vec<bool> = truth.iter().zip(&said_clean).map(|(truth, said)| truth == said).collect();
-    let confidences: Vec<f32> = of_kind.iter().map(|row| clean[*row].kind_confidence).collect();
-    Ok(Measured {
-        examples: labelled.len(),
-        accuracy: metrics::accuracy(&truth, &said_clean),
-        macro_f1: metrics::macro_f1(&truth, &said_clean),
-        ece: metrics::expected_calibration_error(&confidences, &right),
-        noisy_macro_f1: metrics::macro_f1(&truth, &said(&under_noise)),
-        per_class: metrics::per_class(&truth, &said_clean, &names),
-        confusions: metrics::confusions(&truth, &said_clean, &names),
-        signals: yes_or_no(labelled, &clean),
-    })
+struct Judges<'a> {
+    classifier: &'a Classifier,
+    encoder: &'a Encoder,
+}
+
+impl Judges<'_> {
+    fn measure(&self, labelled: &[Labelled]) -> Result<Measured, Failure> {
+        let open = |one: &&Labelled| {
+            let known = self.classifier.signals(&one.view, SignalSet::ALL, None);
+            self.classifier.needs_vector(SignalSet::ALL, &known)
+        };
+        let read = labelled.iter().filter(open).count();
+        Ok(Measured {
+            examples: labelled.len(),
+            served: self.fare(labelled, Reads::WhereOpen)?,
+            encoder_share: read as f64 / labelled.len().max(1) as f64,
+            words_only: self.fare(labelled, Reads::Never)?,
+            with_encoder: self.fare(labelled, Reads::Always)?,
+        })
+    }
+
+    fn fare(&self, labelled: &[Labelled], reads: Reads) -> Result<Judged, Failure> {
+        let views: Vec<View> = labelled.iter().map(|one| one.view.clone()).collect();
+        let clean = self.judge(&views, reads)?;
+        let mut dice = Dice::new(NOISE_SEED);
+        let noisy_views: Vec<View> =
+            views.into_iter().map(|view| View { user: noisy(&view.user, &mut dice), ..view }).collect();
+        let under_noise = self.judge(&noisy_views, reads)?;
+        let names: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().to_owned()).collect();
+        let place = |kind: Kind| Kind::ALL.iter().position(|known| *known == kind).unwrap_or(0);
+        let of_kind: Vec<usize> = (0..labelled.len()).filter(|row| labelled[*row].kind.is_some()).collect();
+        let truth: Vec<usize> = of_kind.iter().filter_map(|row| labelled[*row].kind).map(place).collect();
+        let said = |judged: &[Signals]| -> Vec<usize> {
+            of_kind.iter().map(|row| place(judged[*row].kind)).collect()
+        };
+        let said_clean = said(&clean);
+        let right: Vec<bool> = truth.iter().zip(&said_clean).map(|(truth, said)| truth == said).collect();
+        let confidences: Vec<f32> = of_kind.iter().map(|row| clean[*row].kind_confidence).collect();
+        Ok(Judged {
+            accuracy: metrics::accuracy(&truth, &said_clean),
+            macro_f1: metrics::macro_f1(&truth, &said_clean),
+            ece: metrics::expected_calibration_error(&confidences, &right),
+            noisy_macro_f1: metrics::macro_f1(&truth, &said(&under_noise)),
+            per_class: metrics::per_class(&truth, &said_clean, &names),
+            confusions: metrics::confusions(&truth, &said_clean, &names),
+            signals: yes_or_no(labelled, &clean),
+        })
+    }
+
+    fn judge(&self, views: &[View], reads: Reads) -> Result<Vec<Signals>, Failure> {
+        let judge = |view: &View| {
+            let known = self.classifier.signals(view, SignalSet::ALL, None);
+            let open = reads == Reads::WhereOpen && self.classifier.needs_vector(SignalSet::ALL, &known);
+            if !open && reads != Reads::Always {
+                return Ok(known);
+            }
+            let reading = self.encoder.read(view).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+            Ok(self.classifier.signals(view, SignalSet::ALL, Some(&reading.form)))
+        };
+        views.iter().map(judge).collect()
+    }
 }
 
 /// Each yes-or-no signal's precision and recall at one half.
@@ -120,21 +177,6 @@ fn probability(signals: &Signals, signal: Signal) -> f32 {
         api::Value::Number(value) => value,
         api::Value::Text(_) | api::Value::Count(_) => 0.0,
     }
-}
-
-fn judge(
-    views: impl Iterator<Item = View>,
-    classifier: &Classifier,
-    encoder: &dyn Embed,
-) -> Result<Vec<Signals>, Failure> {
-    views
-        .map(|view| {
-            let vectors = encoder
-                .embed(&[&view.encoder_text()])
-                .map_err(|error| Failure::Unavailable(error.to_string()))?;
-            Ok(classifier.signals(&view, SignalSet::ALL, vectors.first().map(Vec::as_slice)))
-        })
-        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<Labelled>, Failure> {
@@ -184,26 +226,43 @@ fn read_line(line: &str) -> Result<Labelled, String> {
 
 fn told(measured: &Measured) -> String {
     let mut text = format!(
-        "{} prompts\nkind of task: accuracy {:.3}, macro-F1 {:.3} (under noise {:.3}), calibration error {:.3}\n",
-        measured.examples, measured.accuracy, measured.macro_f1, measured.noisy_macro_f1, measured.ece
+        "{} prompts\n\n  {:<34}{:>9}{:>10}{:>13}{:>13}\n",
+        measured.examples, "kind of task", "accuracy", "macro-F1", "under noise", "calibration"
     );
+    let share = format!("as served (encoder for {:.0} %)", 100.0 * measured.encoder_share);
+    let ways = [
+        (share.as_str(), &measured.served),
+        ("by words and form alone", &measured.words_only),
+        ("with the encoder always", &measured.with_encoder),
+    ];
+    for (name, way) in ways {
+        let _ = writeln!(
+            text,
+            "  {name:<34}{:>9.3}{:>10.3}{:>13.3}{:>13.3}",
+            way.accuracy, way.macro_f1, way.noisy_macro_f1, way.ece
+        );
+    }
     let head =
         |name: &str| format!("\n  {name:<20}{:>8}{:>11}{:>9}{:>9}\n", "count", "precision", "recall", "F1");
     let row = |name: &str, class: &ClassReport| {
         format!(
-            "  {name:<20}{:>8}{:>11.3}{:>9.3}{:>9.3}\n",
+            "  {name:<20}{:>8}{:>11.3}{:>9.3}{:>9.3}",
             class.support, class.precision, class.recall, class.f1
         )
     };
     text.push_str(&head("kind"));
-    for class in &measured.per_class {
+    for class in &measured.served.per_class {
         text.push_str(&row(&class.name, class));
+        text.push('\n');
     }
-    text.push_str(&head("signal"));
-    for (signal, class) in &measured.signals {
+    text.push_str(head("signal").trim_end());
+    text.push_str("  F1 by words and form\n");
+    for (signal, class) in &measured.served.signals {
         text.push_str(&row(signal.name(), class));
+        let words = measured.words_only.signals.get(signal).map_or(0.0, |class| class.f1);
+        let _ = writeln!(text, "{words:>22.3}");
     }
-    if let Some(most) = measured.confusions.first() {
+    if let Some(most) = measured.served.confusions.first() {
         let _ =
             write!(text, "\nmost often confused: {} taken for {} ({})", most.truth, most.said, most.count);
     }

@@ -1,0 +1,103 @@
+//! A trained classifier on disk: one line of JSON with the small parts, then the large ones as little-endian 32-bit floats.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use api::{Head, Linear, Signal, SignalSet};
+use classify::{Rarity, Stage};
+use serde::{Deserialize, Serialize};
+
+/// What training makes.
+pub(super) struct Kept {
+    pub(super) rarity: Rarity,
+    pub(super) cheap: Stage,
+    /// Only where it tells something better.
+    pub(super) deep: Option<Stage>,
+    pub(super) told_deep: SignalSet,
+}
+
+/// The small parts.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    rarity: usize,
+    stages: Vec<StageHeader>,
+    told_deep: Vec<Signal>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StageHeader {
+    bias: Vec<f32>,
+    weights: usize,
+    kind: Head,
+    signals: Vec<(Signal, Head)>,
+}
+
+impl StageHeader {
+    fn of(stage: &Stage) -> Self {
+        Self {
+            bias: stage.linear.bias().to_vec(),
+            weights: stage.linear.weights().len(),
+            kind: stage.kind.clone(),
+            signals: stage.signals.clone(),
+        }
+    }
+
+    fn stage(self, floats: &mut &[u8]) -> Option<Stage> {
+        let linear = Linear::new(self.bias, take(floats, self.weights)?)?;
+        Some(Stage { linear, kind: self.kind, signals: self.signals })
+    }
+}
+
+impl Kept {
+    /// Reads what [`Kept::write`] wrote; `None` where it is not there or not whole.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        let bytes = fs::read(path).ok()?;
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let header: Header = serde_json::from_slice(&bytes[..end]).ok()?;
+        let mut floats = &bytes[end + 1..];
+        let rarity = Rarity::from_kept(take(&mut floats, header.rarity)?)?;
+        let mut stages = header.stages.into_iter();
+        let cheap = stages.next()?.stage(&mut floats)?;
+        let deep = match stages.next() {
+            Some(deep) => Some(deep.stage(&mut floats)?),
+            None => None,
+        };
+        floats.is_empty().then(|| Self {
+            rarity,
+            cheap,
+            deep,
+            told_deep: header.told_deep.into_iter().collect(),
+        })
+    }
+
+    /// Writes it beside, then renames it into place.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let stages: Vec<&Stage> = std::iter::once(&self.cheap).chain(&self.deep).collect();
+        let header = Header {
+            rarity: self.rarity.values().len(),
+            stages: stages.iter().map(|stage| StageHeader::of(stage)).collect(),
+            told_deep: Signal::ALL.iter().copied().filter(|signal| self.told_deep.has(*signal)).collect(),
+        };
+        let beside = path.with_extension("tmp");
+        let mut file = io::BufWriter::new(File::create(&beside)?);
+        serde_json::to_writer(&mut file, &header)?;
+        file.write_all(b"\n")?;
+        let floats = stages.iter().flat_map(|stage| stage.linear.weights());
+        for value in self.rarity.values().iter().chain(floats) {
+            file.write_all(&value.to_le_bytes())?;
+        }
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(beside, path)
+    }
+}
+
+/// The next `count` floats.
+fn take(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
+    let (own, rest) = bytes.split_at_checked(count.checked_mul(4)?)?;
+    *bytes = rest;
+    Some(own.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+}
