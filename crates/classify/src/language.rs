@@ -43,6 +43,10 @@ pub(crate) fn language(view: &View) -> &'static str {
 }
 
 fn language_of(text: &str) -> &'static str {
+    // Byte order marks and the like belong to a script, too.
+    if !text.chars().any(char::is_alphabetic) {
+        return UNKNOWN;
+    }
     let Some(script) = whatlang::detect_script(text) else { return UNKNOWN };
     if script != Script::Latin {
         return whatlang::detect(text).map_or(UNKNOWN, |info| match script {
@@ -154,6 +158,8 @@ mod tests {
             ("ok", "und"),
             ("", "und"),
             ("12345 !!!", "und"),
+            ("\u{feff}\0🦀", "und"),
+            ("ترجم هذه الجملة إلى الإنجليزية", "ara"),
         ] {
             assert_eq!(language_of(text), expected, "{text}");
         }
