@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use api::{Cell, Kind, Signal};
+use api::{Kind, Signal};
 use serde::Deserialize;
 
 use crate::view::View;
@@ -47,51 +47,6 @@ impl Exemplar {
     pub fn view(&self) -> View {
         View::of(self.system.as_deref(), &self.text)
     }
-}
-
-/// An exemplar and how like a request it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Near<'a> {
-    /// The exemplar; its file and line name it.
-    pub exemplar: &'a Exemplar,
-    /// The cosine of what the cheap stage reads of both, 0 to 1 for most.
-    pub similarity: f32,
-}
-
-/// The `count` exemplars most like a request, the nearest first; `read[place]` is [`Classifier::cells`] of
-/// `exemplars[place]`, `request` that of the request. It looks at every exemplar (8,000 in about 20 ms): for explanations,
-/// not for every request.
-///
-/// [`Classifier::cells`]: crate::Classifier::cells
-pub fn nearest<'a>(
-    request: &[Cell],
-    exemplars: &'a [Exemplar],
-    read: &[Vec<Cell>],
-    count: usize,
-) -> Vec<Near<'a>> {
-    let norm = |cells: &[Cell]| product(cells, cells).sqrt().max(f32::MIN_POSITIVE);
-    let own = norm(request);
-    let alike = |cells: &[Cell]| product(request, cells) / (own * norm(cells));
-    let mut all: Vec<Near<'a>> = exemplars
-        .iter()
-        .zip(read)
-        .map(|(exemplar, cells)| Near { exemplar, similarity: alike(cells) })
-        .collect();
-    all.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-    all.truncate(count);
-    all
-}
-
-/// The inner product of two inputs, both in the order of their places.
-fn product(one: &[Cell], other: &[Cell]) -> f32 {
-    let mut sum = 0.0;
-    let mut rest = other;
-    for (place, value) in one {
-        let behind = rest.partition_point(|(other, _)| other < place);
-        rest = &rest[behind..];
-        sum += rest.first().filter(|(other, _)| other == place).map_or(0.0, |(_, other)| value * other);
-    }
-    sum
 }
 
 /// A line as it is written.
@@ -196,7 +151,6 @@ fn names(names: impl Iterator<Item = &'static str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Features, Rarity, Terms};
 
     fn check(files: &[(&str, &str)], expected: Result<usize, &[&str]>) {
         let folder = tempfile::tempdir().unwrap();
@@ -234,29 +188,6 @@ mod tests {
             ]),
         );
         check(&[], Err(&["no exemplars"]));
-    }
-
-    #[test]
-    fn the_nearest_exemplars_come_first() {
-        let exemplar = |text: &str, line| Exemplar {
-            text: text.to_owned(),
-            system: None,
-            kind: Kind::Translation,
-            signals: Vec::new(),
-            file: PathBuf::from("translation.jsonl"),
-            line,
-        };
-        let exemplars =
-            [exemplar("Who wrote Faust?", 1), exemplar("Translate to Dutch: hello", 2), exemplar("hi", 3)];
-        let features: Vec<Features> = exemplars.iter().map(|one| Features::of(&one.view())).collect();
-        let twice: Vec<Terms> = features.iter().chain(&features).map(|one| one.terms().clone()).collect();
-        let rarity = Rarity::of(&twice);
-        let read: Vec<Vec<Cell>> = features.iter().map(|one| one.cells(&rarity, None)).collect();
-        let request = Features::of(&View::of(None, "translate to dutch: good morning")).cells(&rarity, None);
-        let near = nearest(&request, &exemplars, &read, 2);
-        assert_eq!((near.len(), near[0].exemplar.line), (2, 2));
-        assert!(near[0].similarity > near[1].similarity && near[0].similarity <= 1.001);
-        assert!(nearest(&request, &exemplars, &read, 0).is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cues;
 mod encoder;
 mod exemplars;
 mod features;
+mod gist;
 mod grams;
 mod hub;
 mod injection;
@@ -29,8 +30,9 @@ mod words;
 
 pub use classifier::{Classifier, NO, Stage, YES};
 pub use encoder::{Encoder, EncoderOptions};
-pub use exemplars::{Exemplar, Near, TRAINED, nearest, read_exemplars};
+pub use exemplars::{Exemplar, TRAINED, read_exemplars};
 pub use features::{CHEAP_WIDTH, Features};
+pub use gist::{Gist, nearest};
 pub use grams::{Rarity, Terms};
 pub use private::{Finding, find_private};
 pub use reading::{READING_SCHEME, Reading};

@@ -114,17 +114,17 @@ impl Decider {
         let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         let view = View::from(request);
         let Route::Policy(policy) = route else {
-            let mut signals = live.classifier.signals(&view, route.reads().union(ALWAYS), None);
+            let mut signals = live.trained.classifier.signals(&view, route.reads().union(ALWAYS), None);
             signals.tokens_out = request.sampling.max_tokens.unwrap_or(ANSWER_TOKENS);
             return Ok(Insight { signals: Arc::new(signals), ..Insight::default() });
         };
         let wanted = policy.reads().union(ALWAYS).with(Signal::TokensOut);
-        let signals = live.classifier.signals(&view, wanted, None);
+        let signals = live.trained.classifier.signals(&view, wanted, None);
         let task = self.tasks.load().recognize(stated.task.as_deref(), &signals.contract)?;
         let learnt = self.learnt.load_full();
         let index = self.index.load_full();
         let asked = policy.asks(&stated.facts(tenant, &signals), &signals, index.is_some());
-        let unsettled = live.classifier.needs_vector(asked, &signals)
+        let unsettled = live.trained.classifier.needs_vector(asked, &signals)
             || (asked.has(Signal::Coverage) && index.is_some())
             || task.is_some()
             || learnt.is_some();
@@ -147,9 +147,9 @@ impl Decider {
         tokio::task::spawn_blocking(move || deeper.measure(signals)).await.map_err(Error::internal)?
     }
 
-    /// The vector of a text. Blocks.
+    /// The vector of a text, of which a long one is read at its start and its end only. Blocks.
     pub(crate) fn vector(&self, text: &str) -> Result<Vector, Error> {
-        Ok(self.encoder.embed(&[text])?.pop().unwrap_or_default())
+        vector(&self.encoder, text)
     }
 
     /// The plan for a request whose signals are known.
@@ -236,6 +236,12 @@ impl Decider {
     }
 }
 
+/// The vector of a text as the gateway compares requests: of a long one only its start and its end are read, so that the
+/// time has a bound. Blocks.
+pub(crate) fn vector(encoder: &Encoder, text: &str) -> Result<Vector, Error> {
+    Ok(encoder.read(&View::of(None, text))?.meaning)
+}
+
 /// What has to be measured with the encoder or the index, on a thread that may block.
 struct Deeper {
     decider: Arc<Decider>,
@@ -252,11 +258,12 @@ struct Deeper {
 
 impl Deeper {
     fn measure(&self, mut signals: Signals) -> Result<Insight, Error> {
-        let classifier = &self.live.classifier;
-        let mut vector = None;
-        if self.task.is_some() || self.learnt.is_some() {
-            vector = Some(self.decider.vector(&self.question)?);
-        }
+        let classifier = &self.live.trained.classifier;
+        // A task's model has read its examples whole, and so it reads this.
+        let mut vector = match &self.task {
+            Some(_) => self.decider.encoder.embed(&[&self.question])?.pop(),
+            None => None,
+        };
         signals.task = self.task.as_ref().zip(vector.as_ref()).map(|(task, vector)| task.matched(vector));
         if classifier.needs_vector(self.asked(&signals)?, &signals) {
             let reading = self.decider.encoder.read(&self.view)?;
@@ -264,7 +271,7 @@ impl Deeper {
             signals = classifier.signals(&self.view, self.wanted, Some(&reading.form));
             signals.task = task;
             // Without instructions and earlier turns the request is its question: one pass serves both.
-            if reading.whole && self.view.stands_alone() {
+            if vector.is_none() && self.view.stands_alone() {
                 vector = Some(reading.meaning);
             }
         }
@@ -281,10 +288,15 @@ impl Deeper {
             findings = Some(found);
             vector = Some(known);
         }
-        let opinions = match (&self.learnt, &vector) {
-            (Some(learnt), Some(vector)) => learnt.opinions(&self.question, vector),
-            _ => Opinions::default(),
-        };
+        let mut opinions = Opinions::default();
+        if let Some(learnt) = &self.learnt {
+            let known = match vector.take() {
+                Some(vector) => vector,
+                None => self.decider.vector(&self.question)?,
+            };
+            opinions = learnt.opinions(&self.question, &known);
+            vector = Some(known);
+        }
         Ok(Insight { signals: Arc::new(signals), opinions, vector, findings })
     }
 

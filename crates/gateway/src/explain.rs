@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::decider::{Case, Decider};
 use crate::decisions::{Decision, Entry, Told};
 
+/// Exemplars that are told of.
+pub(crate) const NEAR: usize = 5;
+
 /// The plan, the signals, and the reasons.
 pub(crate) fn json(plan: &Plan, signals: &Signals) -> Value {
     let measured: Map<String, Value> =

@@ -5,17 +5,17 @@ use std::fs;
 use std::sync::Arc;
 
 use api::{Money, Prices, Usage};
-use classify::{Classifier, Encoder};
+use classify::Encoder;
 use ledger::Keys;
 use policy::{Catalogue, Policies};
 
 use crate::settings::Settings;
-use crate::training;
+use crate::training::{self, Trained};
 
 /// What is reloaded together, so that no request sees half of a change.
 pub(crate) struct Live {
     pub(crate) policies: Policies,
-    pub(crate) classifier: Classifier,
+    pub(crate) trained: Trained,
     pub(crate) keys: Keys,
     /// Names what is live: the hash of all configuration files.
     pub(crate) revision: String,
@@ -31,7 +31,7 @@ impl Live {
     pub(crate) fn read(settings: &Settings, encoder: &Encoder) -> Result<Self, String> {
         let files = Files::read(settings)?;
         let policies = files.check(settings)?;
-        let classifier = training::classifier(&settings.files.exemplars, &settings.files.state, encoder)
+        let trained = training::classifier(&settings.files.exemplars, &settings.files.state, encoder)
             .map_err(|mistakes| mistakes.join("\n"))?;
         let pairs = settings.tenants.iter().map(|tenant| (tenant.key.as_str(), Arc::clone(&tenant.tenant)));
         let keys = if settings.tenants.is_empty() {
@@ -40,7 +40,7 @@ impl Live {
             Keys::new(pairs).map_err(|error| error.message)?
         };
         let missing = missing(settings, policies.catalogue());
-        Ok(Self { policies, classifier, keys, revision: files.revision(settings), missing })
+        Ok(Self { policies, trained, keys, revision: files.revision(settings), missing })
     }
 
     /// The prices of a model; what is not in the catalogue (heads, the extractive reader) costs nothing.

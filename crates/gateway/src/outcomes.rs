@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use api::{Embed, Error, Fault};
+use classify::Encoder;
 use learn::routing::{Card, Router};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ impl Learnt {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) fn kept(store: &Store, encoder: &dyn Embed) -> Result<Option<Kept>, Error> {
+    pub(crate) fn kept(store: &Store, encoder: &Encoder) -> Result<Option<Kept>, Error> {
         let Some(content) = store.fingerprint().map_err(Error::internal)? else { return Ok(None) };
         let Ok(bytes) = fs::read(path(store)) else { return Ok(None) };
         // One that another build has written is trained anew.
@@ -58,7 +59,7 @@ impl Learnt {
     ///
     /// # Errors
     /// The store cannot be read, the encoder failed, or the outcomes cannot be learnt from.
-    pub(crate) fn train(store: &Store, encoder: &dyn Embed) -> Result<Option<Self>, Error> {
+    pub(crate) fn train(store: &Store, encoder: &Encoder) -> Result<Option<Self>, Error> {
         let Some(content) = store.fingerprint().map_err(Error::internal)? else { return Ok(None) };
         let trials = store.trials(encoder)?;
         if trials.is_empty() {
@@ -104,10 +105,10 @@ pub(crate) fn path(store: &Store) -> PathBuf {
 }
 
 /// What a router depends on besides the outcomes.
-fn frame(encoder: &dyn Embed) -> String {
+fn frame(encoder: &Encoder) -> String {
     format!("{SCHEME}/{}/", encoder.fingerprint())
 }
 
-fn framed(encoder: &dyn Embed, content: &str) -> String {
+fn framed(encoder: &Encoder, content: &str) -> String {
     format!("{}{content}", frame(encoder))
 }

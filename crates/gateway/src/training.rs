@@ -2,21 +2,23 @@
 
 mod kept;
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use api::{Cell, Signal, SignalSet};
+use api::{Cell, Kind, Signal, SignalSet};
 use classify::{
-    CHEAP_WIDTH, Classifier, Encoder, Exemplar, Features, NO, READING_SCHEME, Rarity, Stage, TRAINED, Terms,
-    YES, read_exemplars,
+    CHEAP_WIDTH, Classifier, Encoder, Exemplar, Features, Gist, NO, READING_SCHEME, Rarity, Stage, TRAINED,
+    Terms, View, YES, read_exemplars,
 };
 use learn::{HeadOptions, HeadReport, JointOptions, Target, stratified_folds, train_head, train_joint};
+use serde::Serialize;
 
 use crate::house::in_words;
 use kept::Kept;
 
 /// Names the way of training: what was kept by another is trained anew.
-const SCHEME: &str = "stages-v1";
+const SCHEME: &str = "stages-v2";
 /// Exemplars whose features are part of the fingerprint.
 const PROBES: usize = 16;
 /// Folds that scores are held out in, to learn what they are worth.
@@ -47,15 +49,56 @@ pub(crate) struct StageReports {
     pub(crate) signals: Vec<(Signal, HeadReport)>,
 }
 
+/// A trained classifier, and what it was trained from.
+pub(crate) struct Trained {
+    pub(crate) classifier: Classifier,
+    marks: Vec<Mark>,
+    gists: Vec<Gist>,
+}
+
+/// Where an exemplar stands.
+struct Mark {
+    file: PathBuf,
+    line: usize,
+    kind: Kind,
+}
+
+/// An exemplar that a request is worded like.
+#[derive(Debug, Serialize)]
+pub(crate) struct NearExemplar {
+    /// `FILE:LINE`.
+    at: String,
+    kind: Kind,
+    /// The cosine of both wordings, about 0 to 1.
+    similarity: f32,
+}
+
+impl fmt::Display for NearExemplar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:.2})", self.at, self.similarity)
+    }
+}
+
+impl Trained {
+    /// The exemplars that a request is worded most like, the nearest first.
+    pub(crate) fn nearest(&self, view: &View, count: usize) -> Vec<NearExemplar> {
+        let near = classify::nearest(&self.classifier.cells(view), &self.gists, count);
+        near.into_iter()
+            .filter_map(|(place, similarity)| {
+                let Mark { file, line, kind } = self.marks.get(place)?;
+                let name =
+                    file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                Some(NearExemplar { at: format!("{name}:{line}"), kind: *kind, similarity })
+            })
+            .collect()
+    }
+}
+
 /// The classifier for these exemplars: from the state folder where it is there, otherwise trained now.
 ///
 /// # Errors
 /// In words: the exemplars are wrong or too few, or the encoder failed.
-pub(crate) fn classifier(
-    exemplars: &Path,
-    state: &Path,
-    encoder: &Encoder,
-) -> Result<Classifier, Vec<String>> {
+pub(crate) fn classifier(exemplars: &Path, state: &Path, encoder: &Encoder) -> Result<Trained, Vec<String>> {
     let examples = read_exemplars(exemplars)?;
     let path = state.join(format!("classifier-{}.bin", fingerprint(&examples, encoder)));
     let kept = match Kept::read(&path) {
@@ -74,7 +117,10 @@ pub(crate) fn classifier(
         }
     };
     let deep = kept.deep.map(|stage| (stage, kept.told_deep));
-    Classifier::new(kept.rarity, kept.cheap, deep).map_err(|error| vec![in_words(&error)])
+    let classifier =
+        Classifier::new(kept.rarity, kept.cheap, deep).map_err(|error| vec![in_words(&error)])?;
+    let mark = |example: Exemplar| Mark { file: example.file, line: example.line, kind: example.kind };
+    Ok(Trained { classifier, marks: examples.into_iter().map(mark).collect(), gists: kept.gists })
 }
 
 /// Trains anew and tells how good the heads are on exemplars that they have not seen.
@@ -97,13 +143,15 @@ fn train(examples: &[Exemplar], encoder: &Encoder) -> Result<(Kept, Reports), Ve
         features.iter().enumerate().map(|(row, features)| features.cells(&rarity, form(row))).collect()
     };
     let form_width = forms.first().map_or(0, Vec::len);
-    let (cheap, cheap_reports) = train_stage(&rows(None), &class, CHEAP_WIDTH)?;
+    let plain = rows(None);
+    let gists = plain.iter().map(|cells| Gist::of(cells)).collect();
+    let (cheap, cheap_reports) = train_stage(&plain, &class, CHEAP_WIDTH)?;
     let (deep, deep_reports) = train_stage(&rows(Some(&forms)), &class, CHEAP_WIDTH + form_width)?;
     let told_deep = told_better(&cheap_reports, &deep_reports);
     let used = if told_deep.has(Signal::Kind) { &deep_reports } else { &cheap_reports };
     let contradictions = contradictions(examples, &class, &used.kind);
     let deep = (!told_deep.is_empty()).then_some(deep);
-    let kept = Kept { rarity, cheap, deep, told_deep };
+    let kept = Kept { rarity, cheap, deep, told_deep, gists };
     Ok((kept, Reports { cheap: cheap_reports, deep: deep_reports, told_deep, contradictions }))
 }
 

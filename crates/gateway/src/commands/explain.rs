@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api::{ChatRequest, Tenant};
+use classify::View;
 use serde_json::{Map, Value, json};
 
 use crate::commands::{load_settings, pretty, say};
@@ -60,13 +61,17 @@ fn prompt(
     };
     let plan = decider.plan(&case).map_err(|error| Failure::Wrong(in_words(&error)))?;
     let change = decider.nearest_change(&case);
+    let near = live.trained.nearest(&View::from(&request), told::NEAR);
     if as_json {
         let mut told = told::json(&plan, &insight.signals);
         told["nearest_change"] = json!(change);
+        told["nearest_exemplars"] = json!(near);
         say(&pretty(&told)?);
     } else {
-        let change = change.map(|change| format!("it would be otherwise {change}")).unwrap_or_default();
-        say(&format!("{}{change}", policy::explain(&plan, &insight.signals)));
+        let near: Vec<String> = near.iter().map(ToString::to_string).collect();
+        let change = change.map(|change| format!("\nit would be otherwise {change}")).unwrap_or_default();
+        let told = policy::explain(&plan, &insight.signals);
+        say(&format!("{told}worded like: {}{change}", near.join(", ")));
     }
     Ok(())
 }

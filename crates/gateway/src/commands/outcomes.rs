@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use api::Embed;
+use classify::Encoder;
 use indicatif::ProgressBar;
 use learn::routing::Standing;
 
 use crate::Failure;
 use crate::cli::OutcomesCommand;
 use crate::commands::{is_watched, load_settings, say};
+use crate::decider::vector;
 use crate::house::in_words;
 use crate::live::Files;
 use crate::outcomes::{Learnt, Row, Store, lines, path, written};
@@ -37,8 +39,8 @@ fn import(settings: &Settings, store: &Store, file: &Path, rename: &[String]) ->
     let bar = if is_watched() { ProgressBar::new(lines.len() as u64) } else { ProgressBar::hidden() };
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
-        let vectors =
-            encoder.embed(&[&line.prompt]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+        let vector =
+            vector(&encoder, &line.prompt).map_err(|error| Failure::Unavailable(in_words(&error)))?;
         let renamed = line
             .outcomes()
             .into_iter()
@@ -46,7 +48,7 @@ fn import(settings: &Settings, store: &Store, file: &Path, rename: &[String]) ->
         rows.push(Row {
             id: format!("{name}/{}", line.id()),
             models: renamed.collect(),
-            vector: written(vectors.first().map(Vec::as_slice).unwrap_or_default()),
+            vector: written(&vector),
             encoder: encoder.fingerprint().to_owned(),
             group: line.group,
             prompt: line.prompt,
@@ -105,7 +107,7 @@ fn source_name(file: &Path) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-fn learn(store: &Store, encoder: &dyn Embed) -> Result<(), Failure> {
+fn learn(store: &Store, encoder: &Encoder) -> Result<(), Failure> {
     let learnt = Learnt::train(store, encoder).map_err(|error| Failure::Wrong(in_words(&error)))?;
     say(&learnt.map_or_else(|| "nothing is known any more".to_owned(), |learnt| told(&learnt)));
     say("a running gateway takes it up by itself");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use classify::View;
 use http::Response;
 use serde_json::json;
 
@@ -29,6 +30,8 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     match decide(&ticket, &stated, &insight) {
         Ok(plan) => {
             let mut told = explain::json(&plan, &insight.signals);
+            let near = ticket.live.trained.nearest(&View::from(&asked.request), explain::NEAR);
+            told["nearest_exemplars"] = json!(near);
             told["nearest_change"] = json!(decider.nearest_change(&case(&ticket, &stated, &insight)));
             let mut response = json_response(&told);
             ticket.record.status = 200;

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use api::{Embed, Error, Vector};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use classify::Encoder;
 use learn::routing::{Outcome, Trial};
 use serde::{Deserialize, Serialize};
+
+use crate::decider::vector;
 
 /// The source that `/v1/feedback` writes.
 pub(crate) const FEEDBACK: &str = "feedback";
@@ -204,14 +207,14 @@ impl Store {
     ///
     /// # Errors
     /// A file cannot be read, or the encoder failed.
-    pub(crate) fn trials(&self, encoder: &dyn Embed) -> Result<Vec<Trial>, Error> {
+    pub(crate) fn trials(&self, encoder: &Encoder) -> Result<Vec<Trial>, Error> {
         let mut trials = Vec::new();
         for name in self.names().map_err(Error::internal)? {
             for row in self.rows(&name).map_err(Error::internal)? {
                 let kept = (row.encoder == encoder.fingerprint()).then(|| read_vector(&row.vector)).flatten();
                 let vector = match kept {
                     Some(vector) => vector,
-                    None => encoder.embed(&[&row.prompt])?.pop().unwrap_or_default(),
+                    None => vector(encoder, &row.prompt)?,
                 };
                 let group = if row.group.is_empty() { name.clone() } else { row.group };
                 let models = row.models.into_iter().map(|(model, fared)| (model, fared.into())).collect();

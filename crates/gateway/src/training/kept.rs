@@ -1,11 +1,11 @@
-//! A trained classifier on disk: one line of JSON with the small parts, then the large ones as little-endian 32-bit floats.
+//! A trained classifier on disk: one line of JSON with the small parts, then the large ones as little-endian 32-bit numbers.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
 use api::{Head, Linear, Signal, SignalSet};
-use classify::{Rarity, Stage};
+use classify::{Gist, Rarity, Stage};
 use serde::{Deserialize, Serialize};
 
 /// What training makes.
@@ -15,6 +15,8 @@ pub(super) struct Kept {
     /// Only where it tells something better.
     pub(super) deep: Option<Stage>,
     pub(super) told_deep: SignalSet,
+    /// One for each exemplar, in the order in which they are read.
+    pub(super) gists: Vec<Gist>,
 }
 
 /// The small parts.
@@ -23,6 +25,8 @@ struct Header {
     rarity: usize,
     stages: Vec<StageHeader>,
     told_deep: Vec<Signal>,
+    /// How many terms each gist has.
+    gists: Vec<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,12 +67,11 @@ impl Kept {
             Some(deep) => Some(deep.stage(&mut floats)?),
             None => None,
         };
-        floats.is_empty().then(|| Self {
-            rarity,
-            cheap,
-            deep,
-            told_deep: header.told_deep.into_iter().collect(),
-        })
+        let gists: Option<Vec<Gist>> =
+            header.gists.into_iter().map(|terms| gist(&mut floats, terms)).collect();
+        let told_deep = header.told_deep.into_iter().collect();
+        let gists = gists.filter(|_| floats.is_empty())?;
+        Some(Self { rarity, cheap, deep, told_deep, gists })
     }
 
     /// Writes it beside, then renames it into place.
@@ -81,6 +84,7 @@ impl Kept {
             rarity: self.rarity.values().len(),
             stages: stages.iter().map(|stage| StageHeader::of(stage)).collect(),
             told_deep: Signal::ALL.iter().copied().filter(|signal| self.told_deep.has(*signal)).collect(),
+            gists: self.gists.iter().map(|gist| gist.terms().len()).collect(),
         };
         let beside = path.with_extension("tmp");
         let mut file = io::BufWriter::new(File::create(&beside)?);
@@ -90,9 +94,22 @@ impl Kept {
         for value in self.rarity.values().iter().chain(floats) {
             file.write_all(&value.to_le_bytes())?;
         }
+        for (place, weight) in self.gists.iter().flat_map(Gist::terms) {
+            file.write_all(&place.to_le_bytes())?;
+            file.write_all(&weight.to_le_bytes())?;
+        }
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(beside, path)
     }
+}
+
+/// The next gist, of so many terms.
+fn gist(bytes: &mut &[u8], terms: usize) -> Option<Gist> {
+    let (own, rest) = bytes.split_at_checked(terms.checked_mul(8)?)?;
+    *bytes = rest;
+    let four = |bytes: &[u8]| [bytes[0], bytes[1], bytes[2], bytes[3]];
+    let cell = |eight: &[u8]| (u32::from_le_bytes(four(eight)), f32::from_le_bytes(four(&eight[4..])));
+    Some(Gist::from_kept(own.chunks_exact(8).map(cell).collect()))
 }
 
 /// The next `count` floats.

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use api::Embed;
+use classify::Encoder;
 use indicatif::ProgressBar;
 use learn::routing::{Figures, Protocol, RoutingReport, Trial, cross_validate, train_and_test};
 
 use crate::Failure;
 use crate::commands::{is_watched, load_settings, pretty, say};
+use crate::decider::vector;
 use crate::house::in_words;
 use crate::outcomes::lines;
 use crate::renew::load_encoder;
@@ -40,14 +41,12 @@ pub(super) fn routing(config: &Path, task: &Task<'_>) -> Result<(), Failure> {
 }
 
 /// Reads the trials of a file and encodes their prompts.
-fn read(path: &Path, encoder: &dyn Embed) -> Result<Vec<Trial>, Failure> {
+fn read(path: &Path, encoder: &Encoder) -> Result<Vec<Trial>, Failure> {
     let lines = lines::read(path)?;
     let bar = if is_watched() { ProgressBar::new(lines.len() as u64) } else { ProgressBar::hidden() };
     let mut trials = Vec::with_capacity(lines.len());
     for line in lines {
-        let vectors =
-            encoder.embed(&[&line.prompt]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
-        let vector = vectors.into_iter().next().unwrap_or_default();
+        let vector = vector(encoder, &line.prompt).map_err(|error| Failure::Unavailable(in_words(&error)))?;
         let (id, models) = (line.id(), line.outcomes());
         trials.push(Trial { id, group: line.group, prompt: line.prompt, vector, models });
         bar.inc(1);

@@ -76,9 +76,9 @@ pub(super) fn signals(config: &Path, data: &Path, as_json: bool) -> Result<(), F
     let settings = load_settings(config)?;
     let labelled = read(data)?;
     let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
-    let classifier = training::classifier(&settings.files.exemplars, &settings.files.state, &encoder)
+    let trained = training::classifier(&settings.files.exemplars, &settings.files.state, &encoder)
         .map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
-    let measured = Judges { classifier: &classifier, encoder: &encoder }.measure(&labelled)?;
+    let measured = Judges { classifier: &trained.classifier, encoder: &encoder }.measure(&labelled)?;
     say(&if as_json { pretty(&measured)? } else { told(&measured) });
     Ok(())
 }
