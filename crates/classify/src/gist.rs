@@ -20,13 +20,13 @@ impl Gist {
         terms.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         terms.truncate(TERMS_MAX);
         terms.sort_unstable_by_key(|(place, _)| *place);
-        Self::from_kept(terms)
+        let length = terms.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
+        terms.iter_mut().for_each(|(_, weight)| *weight /= length.max(f32::MIN_POSITIVE));
+        Self(terms)
     }
 
     /// As it was kept.
-    pub fn from_kept(mut terms: Vec<Cell>) -> Self {
-        let length = terms.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
-        terms.iter_mut().for_each(|(_, weight)| *weight /= length.max(f32::MIN_POSITIVE));
+    pub fn from_kept(terms: Vec<Cell>) -> Self {
         Self(terms)
     }
 

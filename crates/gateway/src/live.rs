@@ -31,8 +31,7 @@ impl Live {
     pub(crate) fn read(settings: &Settings, encoder: &Encoder) -> Result<Self, String> {
         let files = Files::read(settings)?;
         let policies = files.check(settings)?;
-        let trained = training::classifier(&settings.files.exemplars, &settings.files.state, encoder)
-            .map_err(|mistakes| mistakes.join("\n"))?;
+        let trained = training::classifier(settings, encoder).map_err(|mistakes| mistakes.join("\n"))?;
         let pairs = settings.tenants.iter().map(|tenant| (tenant.key.as_str(), Arc::clone(&tenant.tenant)));
         let keys = if settings.tenants.is_empty() {
             Keys::open()

@@ -69,7 +69,7 @@ impl Decider {
 
     /// Takes up the router for the outcomes on disk; where that is not trained yet, trains it meanwhile.
     pub(crate) fn take_up_outcomes(self: &Arc<Self>) {
-        match Learnt::kept(&self.store, &*self.encoder) {
+        match Learnt::kept(&self.store, &self.encoder) {
             Ok(Some(kept)) => {
                 let stale = !kept.fresh;
                 self.learnt.store(Some(Arc::new(kept.learnt)));
@@ -113,7 +113,7 @@ impl Decider {
         let decider = Arc::clone(self);
         let started = thread::Builder::new().name("learning".to_owned()).spawn(move || {
             let trimmed = decider.store.trim_feedback().map_err(Error::internal);
-            match trimmed.and_then(|()| Learnt::train(&decider.store, &*decider.encoder)) {
+            match trimmed.and_then(|()| Learnt::train(&decider.store, &decider.encoder)) {
                 Ok(learnt) => {
                     if let Some(learnt) = &learnt {
                         tracing::info!(rows = learnt.rows, "learnt from outcomes");

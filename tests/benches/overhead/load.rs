@@ -20,6 +20,8 @@ pub(crate) enum Shape {
     Repeated,
     /// `auto`, with about this many tokens, each text a new one.
     Auto(usize),
+    /// A policy whose one question words and form answer, so that the encoder is not asked; the same texts.
+    Words(usize),
 }
 
 impl Shape {
@@ -27,11 +29,11 @@ impl Shape {
         let (model, text) = match self {
             Self::Direct => ("bench", format!("What is the capital of country number {number}?")),
             Self::Repeated => ("bench", "What is the capital of France?".to_owned()),
-            Self::Auto(tokens) => {
+            Self::Auto(tokens) | Self::Words(tokens) => {
                 let filler = "The council met again on Tuesday to discuss the new bridge over the river. ";
                 let text = filler.repeat((tokens * 4).saturating_sub(60) / filler.len());
                 (
-                    "auto",
+                    if matches!(self, Self::Auto(_)) { "auto" } else { "words" },
                     format!("{text}Write a short story, number {number}, in the style of an old sailor."),
                 )
             }

@@ -58,6 +58,10 @@ fn measure() {
         Case { name: "gateway, exact cache hit", port: gateway_port, process: 1, shape: Shape::Repeated },
         Case { name: "gateway, auto, 60 tokens", port: gateway_port, process: 1, shape: Shape::Auto(60) },
         Case { name: "gateway, auto, 500 tokens", port: gateway_port, process: 1, shape: Shape::Auto(500) },
+        Case { name: "gateway, auto, 2000 tokens", port: gateway_port, process: 1, shape: Shape::Auto(2000) },
+        Case { name: "no encoder, 60 tokens", port: gateway_port, process: 1, shape: Shape::Words(60) },
+        Case { name: "no encoder, 500 tokens", port: gateway_port, process: 1, shape: Shape::Words(500) },
+        Case { name: "no encoder, 2000 tokens", port: gateway_port, process: 1, shape: Shape::Words(2000) },
     ];
     let idle = processes[1].memory_mib();
     let load = Load::new();
@@ -67,7 +71,11 @@ fn measure() {
     for round in 0..=ROUNDS {
         for (case, figures) in cases.iter().zip(&mut figures) {
             // `auto` runs the encoder: few requests are enough, and the run stays short.
-            let requests = if matches!(case.shape, Shape::Auto(_)) { REQUESTS / 50 } else { REQUESTS };
+            let requests = match case.shape {
+                Shape::Auto(_) => REQUESTS / 50,
+                Shape::Words(_) => REQUESTS / 5,
+                Shape::Direct | Shape::Repeated => REQUESTS,
+            };
             let before = processes[case.process].cpu_ns();
             load.closed(case.port, case.shape, requests, CONNECTIONS, round);
             let spent = processes[case.process].cpu_ns() - before;

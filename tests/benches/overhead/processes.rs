@@ -137,5 +137,17 @@ fn policy(path: &Path) -> String {
         Some(("reference_model", _)) => "reference_model = \"bench\"".to_owned(),
         _ => line.to_owned(),
     });
-    lines.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n") + WORDS
 }
+
+/// One question that needs no encoder.
+const WORDS: &str = r#"
+[policy.words]
+targets.external = ["bench"]
+[[policy.words.question]]
+id = "context"
+ask = "Is the text there that it is about?"
+when = "context_given >= 0.5 && context_sufficient >= 0.5"
+yes = "external"
+no = "external"
+"#;

@@ -41,8 +41,8 @@ fn a_past_decision_is_told_by_its_id() {
     assert!(unknown.stderr.contains("no decision `none`"), "{}", unknown.stderr);
 }
 
-fn judge(gateway: &Gateway, body: Value, key: Option<&str>) -> tests::Answer {
-    let request = Request::post("/v1/feedback", &body);
+fn judge(gateway: &Gateway, body: &Value, key: Option<&str>) -> tests::Answer {
+    let request = Request::post("/v1/feedback", body);
     let request = match key {
         Some(key) => request.header("authorization", &format!("Bearer {key}")),
         None => request,
@@ -67,16 +67,16 @@ fn feedback_is_taken_for_answers_that_were_given_to_the_same_key() {
     let answer = ask(false);
     let id = answer.json()["id"].as_str().unwrap_or_default().to_owned();
     let decision = answer.header("x-pointsman-decision").to_owned();
-    let taken = judge(&gateway, json!({"id": decision, "score": 0.25}), Some("key-a")).expect(200).json();
+    let taken = judge(&gateway, &json!({"id": decision, "score": 0.25}), Some("key-a")).expect(200).json();
     assert_eq!((&taken["model"], &taken["score"]), (&json!("ok"), &json!(0.25)));
-    let label = judge(&gateway, json!({"id": decision, "label": ANSWER}), Some("key-a")).expect(200).json();
+    let label = judge(&gateway, &json!({"id": decision, "label": ANSWER}), Some("key-a")).expect(200).json();
     assert_eq!(label["score"], 1.0);
-    let bad = judge(&gateway, json!({"id": decision, "verdict": "bad"}), Some("key-a")).expect(200).json();
+    let bad = judge(&gateway, &json!({"id": decision, "verdict": "bad"}), Some("key-a")).expect(200).json();
     assert_eq!(bad["score"], 0.0);
-    judge(&gateway, json!({"id": decision, "score": 1}), Some("key-b")).expect(404);
-    judge(&gateway, json!({"id": decision, "score": 1}), None).expect(401);
-    judge(&gateway, json!({"id": "nobody", "score": 1}), Some("key-a")).expect(404);
-    let wrong = judge(&gateway, json!({"id": decision, "stars": 5}), Some("key-a")).expect(400);
+    judge(&gateway, &json!({"id": decision, "score": 1}), Some("key-b")).expect(404);
+    judge(&gateway, &json!({"id": decision, "score": 1}), None).expect(401);
+    judge(&gateway, &json!({"id": "nobody", "score": 1}), Some("key-a")).expect(404);
+    let wrong = judge(&gateway, &json!({"id": decision, "stars": 5}), Some("key-a")).expect(400);
     assert_eq!(wrong.json()["error"]["param"], "stars");
     assert!(id.starts_with("chatcmpl-"));
     // Three verdicts on one answer are one outcome: the last.
@@ -92,7 +92,7 @@ fn a_private_answer_cannot_be_judged() {
     let private = Request::post("/v1/chat/completions", &body).header("x-pointsman-privacy", "local");
     let answer = private.send(shared().gateway.data).expect(200);
     let id = answer.header("x-pointsman-decision");
-    judge(&shared().gateway, json!({"id": id, "score": 1}), None).expect(404);
+    judge(&shared().gateway, &json!({"id": id, "score": 1}), None).expect(404);
 }
 
 /// Outcomes of two models: `ok+cheap` fails at sums and is good at greetings, `ok` is always good.
@@ -102,7 +102,7 @@ fn outcomes() -> String {
         let (prompt, cheap) = if number % 2 == 0 {
             (format!("Add {number} and {} and multiply the sum by {}.", number * 7, number + 3), 0)
         } else {
-            (format!("Say hello to my {}th guest of the evening.", number), 1)
+            (format!("Say hello to my {number}th guest of the evening."), 1)
         };
         let line = json!({
             "id": number, "prompt": prompt, "group": if cheap == 0 { "sums" } else { "greetings" },
@@ -219,7 +219,7 @@ fn a_shadow_is_compared_off_the_path() {
     assert_eq!(answer.header("x-pointsman-attempts"), "1");
     eventually("the shadow is compared", || gateway.metric("pointsman_shadows_total{") >= 1.0);
     assert_eq!(provider.attempts("ok+shadow").len(), 1);
-    assert_eq!(gateway.metric("pointsman_shadow_agreement_sum"), 1.0);
+    assert!(gateway.metric("pointsman_shadow_agreement_sum") > 0.999, "the answers are the same");
     let shadow = gateway.admin("/api/decisions?limit=1").expect(200).json()["decisions"][0].clone();
     assert_eq!((&shadow["kind"], &shadow["record"]["tenant"]), (&json!("shadow"), &json!("shadow of plain")));
     assert_eq!(shadow["record"]["cost_usd"], json!(0.000_023), "{shadow}");

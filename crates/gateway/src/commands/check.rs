@@ -27,8 +27,8 @@ pub(crate) fn check(config: &Path, files_only: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
-    let reports = training::report(&settings.files.exemplars, &encoder)
-        .map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
+    let reports =
+        training::report(&settings, &encoder).map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
     say(&told(&reports));
     Ok(())
 }

@@ -24,6 +24,7 @@ pub(crate) async fn feedback(arrived: Arrived) -> Response<Body> {
 async fn feedback_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let admitted = arrived.admit()?;
     let mut ticket = admitted.ticket;
+    ticket.keep_off_the_book();
     let house = Arc::clone(&ticket.house);
     let said = read_json(&admitted.headers, admitted.body, &house.decider.settings.limits)
         .await

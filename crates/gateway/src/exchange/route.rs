@@ -21,6 +21,7 @@ pub(crate) async fn route(arrived: Arrived) -> Response<Body> {
 async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let asked = arrived.admit()?.read().await?;
     let mut ticket = asked.ticket;
+    ticket.keep_off_the_book();
     let stated = Arc::new(Stated::of(&asked.request, &asked.wishes, &ticket.tenant));
     let decider = Arc::clone(&ticket.house.decider);
     let insight = match decider.measure(&ticket.live, &asked.request, &stated, &ticket.tenant).await {

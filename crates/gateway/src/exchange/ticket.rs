@@ -47,6 +47,8 @@ pub(crate) struct Ticket {
     error_code: &'static str,
     /// Why the request went past the cache.
     pub(crate) forwarded: Forwarded,
+    /// The exchange is of no model's business, and so has no place in the book.
+    off_the_book: bool,
     settled: bool,
 }
 
@@ -85,6 +87,7 @@ impl Ticket {
             operation,
             error_code: "",
             forwarded: Forwarded::Bypass,
+            off_the_book: false,
             settled: false,
         }
     }
@@ -92,6 +95,11 @@ impl Ticket {
     pub(crate) fn set_tenant(&mut self, tenant: Arc<Tenant>) {
         self.record.tenant = tenant.name.to_string();
         self.tenant = tenant;
+    }
+
+    /// This exchange calls no model: a decision without the call, a verdict.
+    pub(crate) fn keep_off_the_book(&mut self) {
+        self.off_the_book = true;
     }
 
     /// The id of the exchange, which is the id of its decision.
@@ -278,7 +286,7 @@ impl Ticket {
                 self.house.metrics.decisions_left_out.inc();
             }
         }
-        if self.house.book.append(self.record.clone()).is_err() {
+        if !self.off_the_book && self.house.book.append(self.record.clone()).is_err() {
             self.house.metrics.unrecorded.inc();
         }
         tracing::debug!(

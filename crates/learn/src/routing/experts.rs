@@ -9,7 +9,7 @@ use super::neighbours::Point;
 use super::outcome::SquaredError;
 use super::shape::{FEATURES, PLAIN, shape};
 use super::space::Space;
-use super::surface;
+use super::surface::Reach;
 use crate::descent::Patience;
 use crate::design::{Design, SparseVector};
 use crate::fit::{blank, fit, scores};
@@ -53,10 +53,11 @@ pub(crate) struct Optics {
     spreads: Vec<f32>,
     ngrams: Ngrams,
     space: Space,
+    pub(crate) reach: Reach,
 }
 
 impl Optics {
-    pub(crate) fn fit(prompts: &[&str], vectors: &[Vec<f32>], seed: u64) -> Self {
+    pub(crate) fn fit(prompts: &[&str], vectors: &[Vec<f32>], reach: Reach, seed: u64) -> Self {
         let forms: Vec<Vec<f32>> = prompts.iter().map(|prompt| shape(prompt)).collect();
         let count = forms.len().max(1) as f32;
         let column_mean = |place: usize| forms.iter().map(|form| form[place]).sum::<f32>() / count;
@@ -67,7 +68,7 @@ impl Optics {
         };
         let spreads = (0..FEATURES).map(spread).collect();
         let ngrams = Ngrams::fit(prompts.iter().copied(), BUCKETS_LOG2);
-        Self { means, spreads, ngrams, space: Space::fit(vectors, seed) }
+        Self { means, spreads, ngrams, space: Space::fit(vectors, seed), reach }
     }
 
     pub(crate) fn view(&self, prompt: &str, vector: &[f32]) -> View {
@@ -78,7 +79,7 @@ impl Optics {
         let meaning = self.space.place(vector);
         let point = Point::new(&meaning, &form);
         form.iter_mut().for_each(|value| *value = value.clamp(-CLIP, CLIP));
-        let place = surface::place(&meaning.coordinates, &form);
+        let place = self.reach.place(&meaning.coordinates, &form);
         View { form, words: self.ngrams.vector(prompt), place, point }
     }
 

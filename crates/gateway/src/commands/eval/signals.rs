@@ -76,8 +76,8 @@ pub(super) fn signals(config: &Path, data: &Path, as_json: bool) -> Result<(), F
     let settings = load_settings(config)?;
     let labelled = read(data)?;
     let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
-    let trained = training::classifier(&settings.files.exemplars, &settings.files.state, &encoder)
-        .map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
+    let trained =
+        training::classifier(&settings, &encoder).map_err(|mistakes| Failure::Wrong(mistakes.join("\n")))?;
     let measured = Judges { classifier: &trained.classifier, encoder: &encoder }.measure(&labelled)?;
     say(&if as_json { pretty(&measured)? } else { told(&measured) });
     Ok(())
