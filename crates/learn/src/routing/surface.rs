@@ -21,11 +21,12 @@ pub(crate) struct Reach {
     noise: f32,
 }
 
-/// For trials of one kind or of many kinds. With 1,500 trials of MMLU the surface alone ranks better by 0.01 APGR than with
-/// a meaning of 4, on GSM8K by 0.013 in the blend; 3 and 1.5 do about as well, and so do noises of 3 and 10.
+/// For trials of one kind or of many kinds. With 1,500 trials of MMLU the surface saves 13 % of the prior's squared error,
+/// with [`NEAR`] 6 %, and the blend gains 0.003 to 0.013 APGR, on GSM8K 0.013. A meaning of 1.5 or 3 and a noise of 3 or 10
+/// do about as well.
 const FAR: Reach = Reach { meaning: 2.0, noise: 6.0 };
-/// For trials of a few kinds, which may have little to do with each other, nor with the next: there [`FAR`] costs 0.008 of
-/// area on a foreign set (the hardest MATH problems, from grade-school ones and code).
+/// For trials of a few kinds, which may have little to do with each other or with the next: there [`FAR`] costs 0.008
+/// of area on a foreign set (the hardest MATH problems, from grade-school ones and code).
 const NEAR: Reach = Reach { meaning: 4.0, noise: 10.0 };
 
 impl Reach {
@@ -41,7 +42,7 @@ impl Reach {
     }
 }
 
-/// The same for the mean squared difference of standardised form features; 2 does no better.
+/// How fast likeness falls with the mean squared difference of standardised form features; 2 does no better.
 const FORM: f32 = 1.0;
 /// Keeps the equations solvable in spite of landmarks that coincide.
 const JITTER: f64 = 0.01;

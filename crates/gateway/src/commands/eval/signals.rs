@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use api::{ChatRequest, Kind, Signal, SignalSet, Signals};
+use api::{ChatRequest, Kind, PrivateKind, Signal, SignalSet, Signals};
 use classify::{Classifier, Encoder, TRAINED, View};
 use learn::metrics::{self, ClassReport};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ struct Line {
     text: Option<String>,
     messages: Option<Value>,
     labels: BTreeMap<String, Value>,
+    /// Which private data there are, for people who read the file: any kind makes `private_data` true.
+    #[serde(default, rename = "private_kinds")]
+    _private_kinds: Vec<PrivateKind>,
 }
 
 /// A prompt and what is true of it.
