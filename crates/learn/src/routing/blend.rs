@@ -27,9 +27,10 @@ struct Habit {
 /// hear length less and words more. Three times as many answers cost 0.001 of area on a foreign set (grade-school sums).
 const AT_HOME: Habit =
     Habit { weights: [0.0, 0.0, 0.3, 0.1, 0.12, 0.6, 0.4], answers: 10_000.0, first: CARRIED };
-/// Where groups left out have shown it. With 60,000 answers, subjects of MMLU left out lose 0.002 APGR and strangers (GSM8K)
-/// 0.006; within MMLU 0.001 is gained.
-const ABROAD: Habit = Habit { weights: [0.4, 0.1, 0.0, 0.0, 0.1, 0.8, 0.5], answers: 200_000.0, first: 0 };
+/// Where groups left out have shown it, for telling models apart; how hard a request is remains for [`AT_HOME`], or estimates
+/// are surer than they may be. With 60,000 answers, subjects of MMLU left out lose 0.002 APGR and strangers (GSM8K) 0.006;
+/// within MMLU 0.001 is gained.
+const ABROAD: Habit = Habit { weights: [0.5, 0.1, 0.0, 0.0, 0.1, 0.9, 0.5], answers: 200_000.0, first: 0 };
 
 /// What length counts for where nothing has shown that it carries over: enough to order requests that are otherwise equal.
 /// Ten times as much costs 0.09 of area on a foreign set (mbpp).
@@ -132,15 +133,16 @@ impl Scales {
     /// Whom to trust by what was added; `carried` if groups left out have shown that experts carry over.
     pub(crate) fn trust(&self, carried: bool) -> Trust {
         let habit = if carried { ABROAD } else { AT_HOME };
-        Trust { difficulty: self.difficulty.solve(habit), comparison: self.comparison.solve(habit) }
+        Trust { difficulty: self.difficulty.solve(AT_HOME), comparison: self.comparison.solve(habit) }
     }
 }
 
 impl Trust {
-    /// Before anything is measured.
+    /// Before anything is measured, as if experts carried over.
     pub(crate) fn untried() -> Self {
-        let weights = ABROAD.weights.map(|weight| weight as f32);
-        Self { difficulty: weights, comparison: weights }
+        let [difficulty, comparison] =
+            [AT_HOME, ABROAD].map(|habit| habit.weights.map(|weight| weight as f32));
+        Self { difficulty, comparison }
     }
 
     /// What an expert counts for at home.

@@ -12,6 +12,13 @@ use crate::random::Dice;
 
 /// Trials that span the surface. On MMLU, 2,000 rank no better than 1,000.
 const LANDMARKS: usize = 1000;
+/// How fast likeness falls with the mean squared difference of standardised form features; 2 does no better.
+const FORM: f32 = 1.0;
+/// Keeps the equations solvable in spite of landmarks that coincide.
+const JITTER: f64 = 0.01;
+/// Rounds in which scores that nobody gave are replaced by what the surface says of them.
+const ROUNDS: usize = 4;
+
 /// How far one trial speaks for others.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reach {
@@ -41,13 +48,6 @@ impl Reach {
         meaning.iter().map(|value| wide * value).chain(form.iter().map(|value| narrow * value)).collect()
     }
 }
-
-/// How fast likeness falls with the mean squared difference of standardised form features; 2 does no better.
-const FORM: f32 = 1.0;
-/// Keeps the equations solvable in spite of landmarks that coincide.
-const JITTER: f64 = 0.01;
-/// Rounds in which scores that nobody gave are replaced by what the surface says of them.
-const ROUNDS: usize = 4;
 
 fn squares(rows: &Array2<f32>) -> Array1<f32> {
     rows.map_axis(Axis(1), |row| row.dot(&row))
