@@ -92,7 +92,7 @@ pub(crate) fn record(record: &Record) -> Value {
             ("cost", "cost_usd", record.cost),
             ("reference_cost", "reference_cost_usd", record.reference_cost),
         ] {
-            told.remove(kept);
+            told.shift_remove(kept);
             told.insert(shown.to_owned(), json!(money.usd()));
         }
     }

@@ -164,11 +164,11 @@ fn told(learnt: &Learnt) -> String {
             return;
         }
         // Writing to a text cannot fail.
-        _ = write!(text, "\n\n{title:<34}{:>9}{:>7}{:>9}{:>9}", "outcomes", "mean", "gain", "calibration");
+        _ = write!(text, "\n\n{title:<34}{:>9}{:>7}{:>9}{:>13}", "outcomes", "mean", "gain", "calibration");
         for standing in standings {
             _ = write!(
                 text,
-                "\n{:<34}{:>9}{:>7.3}{:>8.1} %{:>9.3}",
+                "\n{:<34}{:>9}{:>7.3}{:>7.1} %{:>13.3}",
                 standing.name,
                 standing.outcomes,
                 standing.mean,
