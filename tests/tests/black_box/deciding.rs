@@ -219,6 +219,9 @@ fn a_shadow_is_compared_off_the_path() {
     assert_eq!(answer.header("x-pointsman-attempts"), "1");
     eventually("the shadow is compared", || gateway.metric("pointsman_shadows_total{") >= 1.0);
     assert_eq!(provider.attempts("ok+shadow").len(), 1);
+    gateway.ask("auto", json!({"seed": 2})).expect(200);
+    eventually("the second too", || gateway.metric("pointsman_shadows_total{") >= 2.0);
+    assert_eq!(provider.attempts("ok+shadow").len(), 2, "what one may cost is not what one day may");
     assert!(gateway.metric("pointsman_shadow_agreement_sum") > 0.999, "the answers are the same");
     let shadow = gateway.admin("/api/decisions?limit=1").expect(200).json()["decisions"][0].clone();
     assert_eq!((&shadow["kind"], &shadow["record"]["tenant"]), (&json!("shadow"), &json!("shadow of plain")));

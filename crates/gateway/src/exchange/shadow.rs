@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::{ChatRequest, Completion, Contract, Error, Plan, Shadow, Tenant, cosine};
+use api::{ChatRequest, Completion, Contract, Error, Money, Plan, Shadow, Tenant, Usage, cosine};
 use ledger::{Record, Tokens};
 
 use super::call::{gather_reply, usage_of};
@@ -27,7 +27,6 @@ pub(super) fn cast(ticket: &Ticket, plan: &Plan, request: &ChatRequest, given: &
         return;
     };
     let Ok(seat) = Arc::clone(&ticket.house.shadows).try_acquire_owned() else { return };
-    let candidate = plan.candidates.iter().find(|candidate| candidate.model == shadow.model);
     let cast = Cast {
         house: Arc::clone(&ticket.house),
         live: Arc::clone(&ticket.live),
@@ -36,7 +35,7 @@ pub(super) fn cast(ticket: &Ticket, plan: &Plan, request: &ChatRequest, given: &
         policy: plan.policy.clone(),
         request: request.clone(),
         given: given.clone(),
-        worst: candidate.map(|candidate| candidate.estimate.cost_max),
+        worst: worst(&ticket.live, &shadow.model, request, given),
         deadline: plan.deadline,
         shadow: shadow.clone(),
     };
@@ -53,6 +52,15 @@ fn chosen(id: &str, share: f32) -> bool {
     f64::from(u32::from_le_bytes([a, b, c, d])) < f64::from(share) * f64::from(u32::MAX)
 }
 
+/// The most that the shadow can cost: the prompt as it was counted for the answer that was given, and the longest answer.
+fn worst(live: &Live, model: &str, request: &ChatRequest, given: &Completion) -> Money {
+    let Some(model) = live.policies.catalogue().get(model) else { return Money::ZERO };
+    let longest =
+        request.sampling.max_tokens.map_or(model.output_tokens_max, |max| max.min(model.output_tokens_max));
+    let answers = u64::from(request.sampling.n.max(1));
+    model.prices.cost(&Usage::exact(usage_of(given, request).prompt_tokens, longest.saturating_mul(answers)))
+}
+
 struct Cast {
     house: Arc<House>,
     live: Arc<Live>,
@@ -61,8 +69,8 @@ struct Cast {
     policy: String,
     request: ChatRequest,
     given: Completion,
-    /// The most that it may cost, where the plan has weighed that model.
-    worst: Option<api::Money>,
+    /// The most that it may cost.
+    worst: Money,
     deadline: Duration,
     shadow: Shadow,
 }
@@ -76,9 +84,8 @@ impl Cast {
             daily_budget: Some(self.shadow.usd_per_day),
             ..Tenant::open()
         };
-        let worst = self.worst.unwrap_or(self.shadow.usd_per_day);
         let expires = now + u64::try_from((self.deadline + SETTLING).as_millis()).unwrap_or(u64::MAX / 2);
-        let Ok(reservation) = self.house.funds.reserve(&tenant, worst, now, expires) else {
+        let Ok(reservation) = self.house.funds.reserve(&tenant, self.worst, now, expires) else {
             self.count("no_budget");
             return;
         };

@@ -11,6 +11,8 @@ use crate::points::Points;
 
 /// Neighbours heard.
 const HEARD: usize = 100;
+/// Candidates gathered before they are sifted.
+const GATHERED: usize = 4 * HEARD;
 /// Neighbours whose similarity measures familiarity.
 const FAMILIAR: usize = 10;
 /// How fast a neighbour's voice falls with its similarity: `similarity^2`.
@@ -139,16 +141,15 @@ impl Neighbours {
         priors: &[f32],
         hears: impl Fn(usize) -> bool,
     ) -> Opinion {
-        let (mut similar, mut kin) = (Vec::with_capacity(self.offsets.len()), Vec::new());
+        let (mut similar, mut kin) = (Nearest::new(), Nearest::new());
         for (row, (meant, formed)) in products.enumerate().filter(|(row, _)| hears(*row)) {
-            similar.push((row, meant + formed + self.offsets[row] + point.offset));
+            similar.add(row, meant + formed + self.offsets[row] + point.offset);
             let cosine = meant * point.reach * self.reaches[row] + point.lift + self.lifts[row];
             if cosine > KIN_MIN {
-                kin.push((row, (cosine - KIN_MIN) / (1.0 - KIN_MIN)));
+                kin.add(row, (cosine - KIN_MIN) / (1.0 - KIN_MIN));
             }
         }
-        nearest(&mut similar);
-        nearest(&mut kin);
+        let (similar, kin) = (similar.finish(), kin.finish());
         let (means, weights) = self.mean(&similar);
         let (kin_means, kin_weights) = self.mean(&kin);
         let evidence: Vec<f32> = weights.iter().map(|weight| weight / (weight + PRIOR_WEIGHT)).collect();
@@ -193,15 +194,47 @@ impl Neighbours {
     }
 }
 
-/// Keeps the most similar rows, most similar first. Ties are settled by row, so that the result does not hang on the
-/// selection's order.
-fn nearest(rows: &mut Vec<(usize, f32)>) {
-    let nearer = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if rows.len() > HEARD {
-        rows.select_nth_unstable_by(HEARD - 1, nearer);
-        rows.truncate(HEARD);
+/// Gathers the [`HEARD`] most similar rows of all that are added in order. Of equals the earlier stay, so that the result
+/// does not hang on the selection's order.
+struct Nearest {
+    rows: Vec<(usize, f32)>,
+    /// What a row must exceed to be among them.
+    least: f32,
+}
+
+impl Nearest {
+    fn new() -> Self {
+        Self { rows: Vec::with_capacity(GATHERED), least: f32::NEG_INFINITY }
     }
-    rows.sort_unstable_by(nearer);
+
+    fn add(&mut self, row: usize, similarity: f32) {
+        if similarity.total_cmp(&self.least).is_le() {
+            return;
+        }
+        self.rows.push((row, similarity));
+        if self.rows.len() == GATHERED {
+            self.sift();
+            self.least = self.rows[HEARD - 1].1;
+        }
+    }
+
+    fn sift(&mut self) {
+        if self.rows.len() > HEARD {
+            self.rows.select_nth_unstable_by(HEARD - 1, nearer);
+            self.rows.truncate(HEARD);
+        }
+    }
+
+    /// The rows, most similar first.
+    fn finish(mut self) -> Vec<(usize, f32)> {
+        self.sift();
+        self.rows.sort_unstable_by(nearer);
+        self.rows
+    }
+}
+
+fn nearer(a: &(usize, f32), b: &(usize, f32)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
 /// The priors, drawn to the means as far as there is evidence.
@@ -271,6 +304,16 @@ mod tests {
         let neighbours = Neighbours::new(&points, &table(scores));
         let opinions = neighbours.cross(&points, &assigned, &[vec![1.0], vec![0.0]]);
         assert!(opinions.iter().zip(&assigned).all(|(opinion, fold)| opinion.scores[0] == (1 - fold) as f32));
+    }
+
+    #[test]
+    fn the_most_similar_are_kept_and_of_equals_the_earlier() {
+        let similarity = |row: usize| (row * 7919 % 500) as f32;
+        let mut nearest = Nearest::new();
+        (0..5_000).for_each(|row| nearest.add(row, similarity(row)));
+        let mut sorted: Vec<(usize, f32)> = (0..5_000).map(|row| (row, similarity(row))).collect();
+        sorted.sort_by(nearer);
+        assert_eq!(nearest.finish(), sorted[..HEARD]);
     }
 
     #[test]
