@@ -26,6 +26,8 @@ const FORM_WEIGHT: f32 = 0.25;
 const FORM_WEIGHT_FAMILIAR: f32 = 2.0;
 /// Plain cosines of no more than this are no kinship.
 const KIN_MIN: f32 = 0.35;
+/// Forms are filled up with zeros to a multiple of this, the products of one SIMD instruction.
+const LANES: usize = 8;
 /// Rows compared at a time when all are compared with all.
 const BLOCK_ROWS: usize = 128;
 
@@ -49,7 +51,8 @@ impl Point {
         let reach = api::cosine(&place.coordinates, &place.coordinates).sqrt();
         let unit = if reach > 1e-6 { 1.0 / reach } else { 0.0 };
         let scale = (2.0 * FORM_WEIGHT / form.len().max(1) as f32).sqrt();
-        let form: Vec<f32> = form.iter().map(|value| scale * value).collect();
+        let mut form: Vec<f32> = form.iter().map(|value| scale * value).collect();
+        form.resize(form.len().next_multiple_of(LANES), 0.0);
         Self {
             meaning: place.coordinates.iter().map(|value| unit * value).collect(),
             reach,
