@@ -27,6 +27,9 @@ pub(crate) enum Command {
         #[arg(long)]
         files_only: bool,
     },
+    /// Train the classifier of requests from the exemplars, unless it is trained already. A gateway does so by itself; this
+    /// is for images and for hosts that should start at once.
+    Train,
     /// Tell what would happen to a prompt, and why, without calling anything; or what a past request was decided by.
     Explain {
         /// The prompt; `-`, or nothing, reads it from standard input.

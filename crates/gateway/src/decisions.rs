@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
+use std::time::Duration;
 
 use api::{Plan, Signals};
 use ledger::Record;
@@ -20,6 +21,8 @@ use crate::stated::Stated;
 
 /// Decisions that may wait for the disk.
 const WAITING_MAX: usize = 4096;
+/// The writer rests this long after each batch: to wake it for every request cost more than all else about the log.
+const REST: Duration = Duration::from_millis(20);
 const NEWER: &str = "decisions.jsonl";
 const OLDER: &str = "decisions.1.jsonl";
 
@@ -232,8 +235,12 @@ fn write_all(mut log: Log, inbox: &Receiver<Message>) {
             _ => {}
         }
         failing = written.is_err();
+        let urgent = !waiting.is_empty();
         for done in waiting {
             let _ = done.send(());
+        }
+        if !urgent {
+            thread::sleep(REST);
         }
     }
 }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve => serve::serve(&cli.config),
         Command::Check { files_only } => commands::check(&cli.config, files_only),
+        Command::Train => commands::train(&cli.config),
         Command::Explain { text, decision, system, model, json } => {
             let subject = match (&decision, &text) {
                 (Some(id), _) => Subject::Decision(id),

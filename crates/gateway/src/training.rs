@@ -4,9 +4,10 @@ mod kept;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 
-use api::{Cell, Error, Kind, Signal, SignalSet};
+use api::{Cell, Error, Kind, Linear, Signal, SignalSet};
 use classify::{
     CHEAP_WIDTH, Classifier, Encoder, Exemplar, Features, Gist, NO, READING_SCHEME, Rarity, Stage, TRAINED,
     Terms, View, YES, read_exemplars,
@@ -96,13 +97,14 @@ impl Trained {
     }
 }
 
-/// The classifier for these exemplars: from the state folder where it is there, otherwise trained now.
+/// The classifier for the exemplars: from the state folder, trained first where it is not there. A process of its own
+/// trains it: what that takes (half a gigabyte, for two minutes) goes with it.
 ///
 /// # Errors
 /// In words: the exemplars are wrong or too few, or the encoder failed.
 pub(crate) fn classifier(settings: &Settings, encoder: &Encoder) -> Result<Trained, Vec<String>> {
     let examples = read_exemplars(&settings.files.exemplars)?;
-    let path = settings.files.state.join(format!("classifier-{}.bin", fingerprint(&examples, encoder)));
+    let path = kept_path(settings, &examples, encoder);
     let kept = match Kept::read(&path) {
         Some(kept) => kept,
         None => {
@@ -110,12 +112,9 @@ pub(crate) fn classifier(settings: &Settings, encoder: &Encoder) -> Result<Train
                 exemplars = examples.len(),
                 "training the classifier; the next start finds it trained"
             );
-            let (kept, _) = train(settings, &examples, encoder)?;
-            // A cache that cannot be written costs the next start a minute; it is no reason not to start.
-            if let Err(error) = kept.write(&path) {
-                tracing::warn!(path = %path.display(), %error, "the trained classifier could not be kept");
-            }
-            kept
+            train_aside(settings)?;
+            let lacking = || vec![format!("{}: the training left no classifier here", path.display())];
+            Kept::read(&path).ok_or_else(lacking)?
         }
     };
     let deep = kept.deep.map(|stage| (stage, kept.told_deep));
@@ -123,6 +122,43 @@ pub(crate) fn classifier(settings: &Settings, encoder: &Encoder) -> Result<Train
         Classifier::new(kept.rarity, kept.cheap, deep).map_err(|error| vec![in_words(&error)])?;
     let mark = |example: Exemplar| Mark { file: example.file, line: example.line, kind: example.kind };
     Ok(Trained { classifier, marks: examples.into_iter().map(mark).collect(), gists: kept.gists })
+}
+
+fn kept_path(settings: &Settings, examples: &[Exemplar], encoder: &Encoder) -> PathBuf {
+    settings.files.state.join(format!("classifier-{}.bin", fingerprint(examples, encoder)))
+}
+
+/// Runs `pointsman train` with the same configuration and waits for it.
+fn train_aside(settings: &Settings) -> Result<(), Vec<String>> {
+    let program =
+        std::env::current_exe().map_err(|error| vec![format!("no program to train with: {error}")])?;
+    let trained = Command::new(program)
+        .arg("--config")
+        .arg(&settings.file)
+        .arg("train")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| vec![format!("the training could not be started: {error}")])?;
+    if trained.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&trained.stderr);
+    Err(vec![said.trim().trim_start_matches("pointsman: ").to_owned()])
+}
+
+/// Trains the classifier and keeps it, unless it is kept already; says how many exemplars there are.
+///
+/// # Errors
+/// As [`classifier`]; or it could not be kept.
+pub(crate) fn train_and_keep(settings: &Settings, encoder: &Encoder) -> Result<usize, Vec<String>> {
+    let examples = read_exemplars(&settings.files.exemplars)?;
+    let path = kept_path(settings, &examples, encoder);
+    if Kept::read(&path).is_none() {
+        let (kept, _) = train(settings, &examples, encoder)?;
+        kept.write(&path).map_err(|error| vec![format!("{} cannot be written: {error}", path.display())])?;
+    }
+    Ok(examples.len())
 }
 
 /// Trains anew and tells how good the heads are on exemplars that they have not seen.
@@ -201,8 +237,8 @@ fn train_stage(
     };
     let labels = class.labels();
     let scores = held_out(rows, class, &labels, &options)?;
-    let linear =
-        train_joint(rows, &class.targets, &options).map_err(|unfit| vec![format!("kind: {unfit}")])?;
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let linear = fit_on(&all, rows, class, &options)?;
     // Rare classes are raised halfway: that finds most of them and stays calibrated.
     let heads = HeadOptions { balance: 0.5, ..HeadOptions::default() };
     let kind =
@@ -222,6 +258,18 @@ fn train_stage(
     Ok((stage, StageReports { kind: kind.report, signals: reports }))
 }
 
+/// A fit on some of the exemplars.
+fn fit_on(
+    fitted: &[usize],
+    rows: &[Vec<Cell>],
+    class: &Classes,
+    options: &JointOptions,
+) -> Result<Linear, Vec<String>> {
+    let rows: Vec<&[Cell]> = fitted.iter().map(|row| rows[*row].as_slice()).collect();
+    let targets: Vec<&Target> = fitted.iter().map(|row| &class.targets[*row]).collect();
+    train_joint(&rows, &targets, options).map_err(|unfit| vec![format!("exemplars: {unfit}")])
+}
+
 /// The scores of every exemplar by a fit that has not seen it; the folds are fitted side by side.
 fn held_out(
     rows: &[Vec<Cell>],
@@ -232,10 +280,7 @@ fn held_out(
     let assigned = stratified_folds(labels, FOLDS, SEED);
     let fit = |fold: usize| -> Result<Vec<(usize, Vec<f32>)>, Vec<String>> {
         let fitted: Vec<usize> = (0..rows.len()).filter(|row| assigned[*row] != fold).collect();
-        let seen: Vec<Vec<Cell>> = fitted.iter().map(|row| rows[*row].clone()).collect();
-        let targets: Vec<Target> = fitted.iter().map(|row| class.targets[*row].clone()).collect();
-        let linear =
-            train_joint(&seen, &targets, options).map_err(|unfit| vec![format!("exemplars: {unfit}")])?;
+        let linear = fit_on(&fitted, rows, class, options)?;
         let held = (0..rows.len()).filter(|row| assigned[*row] == fold);
         Ok(held.map(|row| (row, linear.scores(&rows[row]))).collect())
     };

@@ -45,7 +45,7 @@ const SETTLED: f32 = 0.01;
 ///
 /// # Errors
 /// There is nothing to learn from, or a row or a target does not fit `options`.
-pub fn train_joint(rows: &[Vec<Cell>], targets: &[Target], options: &JointOptions) -> Result<Linear, Unfit> {
+pub fn train_joint(rows: &[&[Cell]], targets: &[&Target], options: &JointOptions) -> Result<Linear, Unfit> {
     check(rows, targets, options)?;
     let outputs = options.classes + options.flags;
     let mut fit = Fit {
@@ -62,10 +62,10 @@ pub fn train_joint(rows: &[Vec<Cell>], targets: &[Target], options: &JointOption
     for _ in 0..options.epochs {
         dice.shuffle(&mut order);
         for &row in &order {
-            let target = &targets[row];
-            let errors = fit.errors(&rows[row], bias, target, balance[target.class]);
+            let target = targets[row];
+            let errors = fit.errors(rows[row], bias, target, balance[target.class]);
             if errors.iter().any(|error| error.abs() > SETTLED) {
-                fit.step(&rows[row], bias, &errors);
+                fit.step(rows[row], bias, &errors);
             }
         }
     }
@@ -74,7 +74,7 @@ pub fn train_joint(rows: &[Vec<Cell>], targets: &[Target], options: &JointOption
     Linear::new(bias, fit.weights).ok_or(Unfit::TooFew { found: 0, needed: 1 })
 }
 
-fn check(rows: &[Vec<Cell>], targets: &[Target], options: &JointOptions) -> Result<(), Unfit> {
+fn check(rows: &[&[Cell]], targets: &[&Target], options: &JointOptions) -> Result<(), Unfit> {
     if rows.is_empty() || options.classes < 2 {
         return Err(Unfit::TooFew { found: rows.len(), needed: 2 });
     }
@@ -93,7 +93,7 @@ fn check(rows: &[Vec<Cell>], targets: &[Target], options: &JointOptions) -> Resu
 }
 
 /// What an example of each class weighs.
-fn balance(targets: &[Target], classes: usize) -> Vec<f32> {
+fn balance(targets: &[&Target], classes: usize) -> Vec<f32> {
     let mut counts = vec![0_usize; classes];
     for target in targets {
         counts[target.class] += 1;
@@ -167,27 +167,33 @@ mod tests {
             .unzip()
     }
 
+    fn train(rows: &[Vec<Cell>], targets: &[Target], options: &JointOptions) -> Result<Linear, Unfit> {
+        let rows: Vec<&[Cell]> = rows.iter().map(Vec::as_slice).collect();
+        let targets: Vec<&Target> = targets.iter().collect();
+        train_joint(&rows, &targets, options)
+    }
+
     const OPTIONS: JointOptions =
         JointOptions { classes: 2, flags: 1, width: 4, epochs: 20, rate: 0.1, seed: 3 };
 
     #[test]
     fn classes_and_flags_are_learnt_together_and_repeatably() {
         let (rows, targets) = examples();
-        let linear = train_joint(&rows, &targets, &OPTIONS).unwrap();
+        let linear = train(&rows, &targets, &OPTIONS).unwrap();
         for (cells, target) in rows.iter().zip(&targets) {
             let scores = linear.scores(cells);
             assert_eq!(usize::from(scores[1] > scores[0]), target.class);
             assert_eq!(scores[2] > 0.0, target.flags[0]);
         }
-        assert_eq!(train_joint(&rows, &targets, &OPTIONS).unwrap(), linear);
+        assert_eq!(train(&rows, &targets, &OPTIONS).unwrap(), linear);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let (rows, targets) = examples();
-        assert!(train_joint(&[], &[], &OPTIONS).is_err());
-        assert!(train_joint(&rows, &targets[1..], &OPTIONS).is_err());
-        assert!(train_joint(&rows, &targets, &JointOptions { width: 3, ..OPTIONS }).is_err());
-        assert!(train_joint(&rows, &targets, &JointOptions { flags: 2, ..OPTIONS }).is_err());
+        assert!(train(&[], &[], &OPTIONS).is_err());
+        assert!(train(&rows, &targets[1..], &OPTIONS).is_err());
+        assert!(train(&rows, &targets, &JointOptions { width: 3, ..OPTIONS }).is_err());
+        assert!(train(&rows, &targets, &JointOptions { flags: 2, ..OPTIONS }).is_err());
     }
 }

@@ -7,6 +7,7 @@ mod index;
 mod outcomes;
 mod report;
 mod task;
+mod train;
 
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -19,6 +20,7 @@ pub(crate) use index::index;
 pub(crate) use outcomes::outcomes;
 pub(crate) use report::report;
 pub(crate) use task::task;
+pub(crate) use train::train;
 
 use crate::Failure;
 use crate::settings::Settings;
