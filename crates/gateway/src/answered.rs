@@ -1,16 +1,16 @@
 //! The answers of the last hours that somebody may still judge: the request's text, who answered, and short answers
-//! themselves. In memory only, bounded by size and age. Refuses private requests.
+//! themselves. In memory only, bounded by size and age; the oldest go first. Refuses private requests.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use api::{Completion, Money, Vector};
-use moka::sync::Cache;
 
 /// Answers longer than this are no labels.
 const LABEL_BYTES_MAX: usize = 256;
 /// What an entry takes besides its texts.
-const ENTRY_BYTES: usize = 256;
+const ENTRY_BYTES: usize = 512;
 
 /// An answer that was given.
 #[derive(Debug)]
@@ -25,30 +25,69 @@ pub(crate) struct Answered {
     pub(crate) said: Option<String>,
 }
 
+impl Answered {
+    fn bytes(&self) -> usize {
+        let vector = self.vector.as_ref().map_or(0, |vector| vector.len() * 4);
+        ENTRY_BYTES + self.prompt.len() + self.said.as_ref().map_or(0, String::len) + vector
+    }
+}
+
 /// The answers by the ids of their decisions.
 #[derive(Debug)]
-pub(crate) struct Answers(Cache<String, Arc<Answered>>);
+pub(crate) struct Answers {
+    bytes_max: usize,
+    keep: Duration,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_id: HashMap<Arc<str>, Arc<Answered>>,
+    /// The oldest first; every id once, since a decision has one answer.
+    order: VecDeque<(Instant, Arc<str>)>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.order.pop_front()
+            && let Some(answered) = self.by_id.remove(&id)
+        {
+            self.bytes -= answered.bytes();
+        }
+    }
+}
 
 impl Answers {
     /// Keeps answers of `bytes_max` in all for `keep`.
     pub(crate) fn new(bytes_max: u64, keep: Duration) -> Self {
-        let weigh = |id: &String, answered: &Arc<Answered>| {
-            let vector = answered.vector.as_ref().map_or(0, |vector| vector.len() * 4);
-            let said = answered.said.as_ref().map_or(0, String::len);
-            let bytes = ENTRY_BYTES + id.len() + answered.prompt.len() + said + vector;
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(bytes_max).weigher(weigh).time_to_live(keep).build())
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        Self { bytes_max, keep, kept: Mutex::default() }
     }
 
-    /// Remembers an answer.
+    /// Remembers the answer to the request of this id, which is new.
     pub(crate) fn put(&self, id: &str, answered: Answered) {
-        self.0.insert(id.to_owned(), Arc::new(answered));
+        let now = Instant::now();
+        let id: Arc<str> = Arc::from(id);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes += answered.bytes();
+        kept.order.push_back((now, Arc::clone(&id)));
+        if let Some(before) = kept.by_id.insert(id, Arc::new(answered)) {
+            kept.bytes -= before.bytes();
+        }
+        let too_old = |kept: &Kept| kept.order.front().is_some_and(|(at, _)| now - *at > self.keep);
+        while kept.bytes > self.bytes_max || too_old(&kept) {
+            kept.forget_oldest();
+        }
     }
 
     /// The answer to the request of this id, if `tenant` asked it.
     pub(crate) fn get(&self, id: &str, tenant: &str) -> Option<Arc<Answered>> {
-        self.0.get(id).filter(|answered| *answered.tenant == *tenant)
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.order.front().is_some_and(|(at, _)| at.elapsed() > self.keep) {
+            kept.forget_oldest();
+        }
+        kept.by_id.get(id).filter(|answered| *answered.tenant == *tenant).cloned()
     }
 }
 
@@ -56,4 +95,41 @@ impl Answers {
 pub(crate) fn short(completion: &Completion) -> Option<String> {
     let text = completion.choices.first()?.message.content.as_deref()?;
     (text.len() <= LABEL_BYTES_MAX).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(prompt_bytes: usize) -> Answered {
+        Answered {
+            tenant: Arc::from("t"),
+            prompt: "p".repeat(prompt_bytes),
+            vector: None,
+            model: "m".to_owned(),
+            cost: Money::ZERO,
+            said: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_when_the_room_is_used_up() {
+        let answers = Answers::new(3 * (ENTRY_BYTES as u64 + 100), Duration::from_secs(3600));
+        for id in ["a", "b", "c", "d"] {
+            answers.put(id, answered(100));
+        }
+        let there = |id: &str| answers.get(id, "t").is_some();
+        assert!(!there("a") && there("b") && there("d"));
+        assert!(answers.get("d", "another").is_none());
+        answers.put("huge", answered(1 << 20));
+        assert!(!there("huge") && !there("d"), "what has no room at all is not kept");
+    }
+
+    #[test]
+    fn what_is_too_old_is_gone() {
+        let answers = Answers::new(1 << 20, Duration::ZERO);
+        answers.put("a", answered(1));
+        while answers.kept.lock().unwrap().order.front().is_some_and(|(at, _)| at.elapsed().is_zero()) {}
+        assert!(answers.get("a", "t").is_none());
+    }
 }
