@@ -32,7 +32,7 @@ pub struct Reading {
     pub meaning: Vector,
     /// One window held all of it.
     pub whole: bool,
-    /// How it is asked, for [`inputs`](crate::inputs): five unit vectors one after another, the mean inner state of all
+    /// How it is asked, for [`Features::cells`](crate::Features::cells): five unit vectors one after another, the mean inner state of all
     /// tokens, of the instruction's, of the material's (zeros where there is none) and of the instruction's first, and the
     /// meaning.
     pub form: Vector,
