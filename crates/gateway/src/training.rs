@@ -3,6 +3,7 @@
 mod kept;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -156,7 +157,9 @@ pub(crate) fn train_and_keep(settings: &Settings, encoder: &Encoder) -> Result<u
     let path = kept_path(settings, &examples, encoder);
     if Kept::read(&path).is_none() {
         let (kept, _) = train(settings, &examples, encoder)?;
-        kept.write(&path).map_err(|error| vec![format!("{} cannot be written: {error}", path.display())])?;
+        let unwritable = |error: io::Error| vec![format!("{} cannot be written: {error}", path.display())];
+        kept.write(&path).map_err(unwritable)?;
+        kept::forget_others(&path).map_err(unwritable)?;
     }
     Ok(examples.len())
 }

@@ -118,3 +118,46 @@ fn take(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
     *bytes = rest;
     Some(own.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
 }
+
+/// Removes classifiers of earlier exemplars: each takes some twenty megabytes. The one before stays, for whoever goes back.
+pub(super) fn forget_others(newest: &Path) -> io::Result<()> {
+    let Some(folder) = newest.parent() else { return Ok(()) };
+    let mut others = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_classifier = name.to_str().is_some_and(|name| name.starts_with("classifier-"));
+        if is_classifier && entry.path() != newest {
+            others.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    others.sort();
+    others.pop();
+    others.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn only_the_newest_classifier_and_the_one_before_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names =
+            ["classifier-a.json", "classifier-b.bin", "classifier-c.bin", "classifier-new.bin", "book"];
+        for (age, name) in names.iter().rev().enumerate() {
+            let file = File::create(folder.path().join(name)).expect("a file");
+            let then = SystemTime::now() - Duration::from_secs(3600 * age as u64);
+            file.set_modified(then).expect("a time");
+        }
+        forget_others(&folder.path().join("classifier-new.bin")).expect("room");
+        let mut left: Vec<String> = fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["book", "classifier-c.bin", "classifier-new.bin"]);
+    }
+}
