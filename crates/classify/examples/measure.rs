@@ -69,7 +69,7 @@ fn main() {
             encoder.count_tokens(&text),
             milliseconds(200, || drop(Features::of(&view))),
             milliseconds(200, || drop(find_private(&text))),
-            milliseconds(200, || drop(classifier.signals(&view, SignalSet::ALL, None))),
+            milliseconds(200, || drop(classifier.signals(&view, SignalSet::ALL))),
             estimate_tokens(&text),
             milliseconds(5, || drop(encoder.read(&view))),
         );

@@ -84,9 +84,8 @@ impl Classifier {
     }
 
     /// The signals of a request; those that are not `wanted` stay at their defaults, but for the facts that cost
-    /// nothing (modality, tools, the output contract). `form` is [`Reading::form`](crate::Reading::form); without it all
-    /// is told by the cheap features.
-    pub fn signals(&self, view: &View, wanted: SignalSet, form: Option<&[f32]>) -> Signals {
+    /// nothing (modality, tools, the output contract). Told by words and form alone; see [`Classifier::deepen`].
+    pub fn signals(&self, view: &View, wanted: SignalSet) -> Signals {
         let mut signals = Signals {
             modality: view.modality,
             tools: view.tools,
@@ -94,7 +93,7 @@ impl Classifier {
             ..Signals::default()
         };
         if wants_kind(wanted) || TRAINED.iter().any(|signal| wanted.has(*signal)) {
-            self.judge(view, wanted, form, &mut signals);
+            self.cheap.tell(&self.cells(view), wanted, &mut signals);
         }
         if wanted.has(Signal::PrivateData) {
             let found = private::private_data(view);
@@ -119,12 +118,14 @@ impl Classifier {
         signals
     }
 
-    fn judge(&self, view: &View, wanted: SignalSet, form: Option<&[f32]>, signals: &mut Signals) {
-        let features = Features::of(view);
-        self.cheap.tell(&features.cells(&self.rarity, None), wanted, signals);
-        if let (Some(deep), Some(form)) = (&self.deep, form) {
-            let better = deep.tells.intersection(wanted);
-            deep.stage.tell(&features.cells(&self.rarity, Some(form)), better, signals);
+    /// Tells anew what [`Reading::form`](crate::Reading::form) tells better than the cheap features; everything else that
+    /// `signals` has stays as it was measured.
+    pub fn deepen(&self, view: &View, wanted: SignalSet, form: &[f32], signals: &mut Signals) {
+        let Some(deep) = &self.deep else { return };
+        let cells = Features::of(view).cells(&self.rarity, Some(form));
+        deep.stage.tell(&cells, deep.tells.intersection(wanted), signals);
+        if wanted.has(Signal::TokensOut) {
+            signals.tokens_out = tokens::tokens_out(view, signals.kind, &signals.contract);
         }
     }
 
@@ -253,11 +254,14 @@ mod tests {
         let cheap = stage(CHEAP_WIDTH, 0);
         let classifier = Classifier::new(Rarity::of(&[]), cheap, Some((deep, tells))).unwrap();
         let view = View::of(None, "hi");
-        let without = classifier.signals(&view, SignalSet::ALL, None);
+        let without = classifier.signals(&view, SignalSet::ALL);
         assert!(without.kind == Kind::Chat && without.reasoning < 0.1 && without.creative < 0.1);
-        let with = classifier.signals(&view, SignalSet::ALL, Some(&form));
+        let mut with = without.clone();
+        classifier.deepen(&view, SignalSet::ALL, &form, &mut with);
         assert!(with.kind == Kind::Code && with.reasoning > 0.9 && with.creative < 0.1);
-        let some = classifier.signals(&view, SignalSet::NONE.with(Signal::Reasoning), Some(&form));
+        let only = SignalSet::NONE.with(Signal::Reasoning);
+        let mut some = classifier.signals(&view, only);
+        classifier.deepen(&view, only, &form, &mut some);
         assert!(some.reasoning > 0.9 && some.kind == Kind::Chat && some.tokens_in == 0);
     }
 

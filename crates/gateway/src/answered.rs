@@ -97,6 +97,17 @@ pub(crate) fn short(completion: &Completion) -> Option<String> {
     (text.len() <= LABEL_BYTES_MAX).then(|| text.to_owned())
 }
 
+/// Whether two texts are one answer to a closed question: JSON in any layout, a label in any case, with blanks around it and a
+/// full stop or without.
+pub(crate) fn same_answer(one: &str, other: &str) -> bool {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    let label = |text: &str| text.trim().trim_end_matches('.').to_lowercase();
+    match (json(one), json(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => label(one) == label(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +134,18 @@ mod tests {
         assert!(answers.get("d", "another").is_none());
         answers.put("huge", answered(1 << 20));
         assert!(!there("huge") && !there("d"), "what has no room at all is not kept");
+    }
+
+    #[test]
+    fn answers_are_the_same_in_any_layout() {
+        for (one, other, same) in [
+            ("Refund.", " refund", true),
+            ("refund", "return", false),
+            ("{\"a\": 1, \"b\": 2}", "{\"b\":2,\"a\":1}", true),
+            ("{\"a\": 1}", "{\"a\": 2}", false),
+        ] {
+            assert_eq!(same_answer(one, other), same, "{one} {other}");
+        }
     }
 
     #[test]

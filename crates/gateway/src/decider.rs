@@ -91,7 +91,7 @@ impl Decider {
             index: ArcSwapOption::from(index.map(Arc::new)),
             tasks: ArcSwap::from_pointee(tasks),
             latencies: Latencies::default(),
-            learnt: ArcSwapOption::from(learnt.map(|kept| Arc::new(kept.learnt))),
+            learnt: ArcSwapOption::from(learnt.map(Arc::new)),
             store,
             learning: Mutex::default(),
             rebuild: Mutex::new(rebuild),
@@ -114,12 +114,12 @@ impl Decider {
         let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         let view = View::from(request);
         let Route::Policy(policy) = route else {
-            let mut signals = live.trained.classifier.signals(&view, route.reads().union(ALWAYS), None);
+            let mut signals = live.trained.classifier.signals(&view, route.reads().union(ALWAYS));
             signals.tokens_out = request.sampling.max_tokens.unwrap_or(ANSWER_TOKENS);
             return Ok(Insight { signals: Arc::new(signals), ..Insight::default() });
         };
         let wanted = policy.reads().union(ALWAYS).with(Signal::TokensOut);
-        let signals = live.trained.classifier.signals(&view, wanted, None);
+        let signals = live.trained.classifier.signals(&view, wanted);
         let task = self.tasks.load().recognize(stated.task.as_deref(), &signals.contract)?;
         let learnt = self.learnt.load_full();
         let index = self.index.load_full();
@@ -267,9 +267,7 @@ impl Deeper {
         signals.task = self.task.as_ref().zip(vector.as_ref()).map(|(task, vector)| task.matched(vector));
         if classifier.needs_vector(self.asked(&signals)?, &signals) {
             let reading = self.decider.encoder.read(&self.view)?;
-            let task = signals.task.take();
-            signals = classifier.signals(&self.view, self.wanted, Some(&reading.form));
-            signals.task = task;
+            classifier.deepen(&self.view, self.wanted, &reading.form, &mut signals);
             // Without instructions and earlier turns the request is its question: one pass serves both.
             if vector.is_none() && self.view.stands_alone() {
                 vector = Some(reading.meaning);

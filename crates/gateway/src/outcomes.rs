@@ -31,28 +31,28 @@ pub(crate) struct Learnt {
     pub(crate) rows: usize,
 }
 
-/// A router that was trained before.
-pub(crate) struct Kept {
-    pub(crate) learnt: Learnt,
-    /// It was trained from all that the store holds now.
-    pub(crate) fresh: bool,
-}
-
 impl Learnt {
     /// The router that was trained last; `Ok(None)` where there is none, or nothing to train one from.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) fn kept(store: &Store, encoder: &Encoder) -> Result<Option<Kept>, Error> {
-        let Some(content) = store.fingerprint().map_err(Error::internal)? else { return Ok(None) };
+    pub(crate) fn kept(store: &Store, encoder: &Encoder) -> Result<Option<Self>, Error> {
+        if store.names().map_err(Error::internal)?.is_empty() {
+            return Ok(None);
+        }
         let Ok(bytes) = fs::read(path(store)) else { return Ok(None) };
         // One that another build has written is trained anew.
         let Ok(learnt) = serde_json::from_slice::<Self>(&bytes) else { return Ok(None) };
-        if !learnt.content.starts_with(&frame(encoder)) {
-            return Ok(None);
-        }
-        let fresh = learnt.content == framed(encoder, &content);
-        Ok(Some(Kept { learnt, fresh }))
+        Ok(Some(learnt).filter(|learnt| learnt.content.starts_with(&frame(encoder))))
+    }
+
+    /// Whether it was trained from all that the store holds now.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn is_current(&self, store: &Store, encoder: &Encoder) -> Result<bool, Error> {
+        let content = store.fingerprint().map_err(Error::internal)?;
+        Ok(content.is_some_and(|content| self.content == framed(encoder, &content)))
     }
 
     /// Trains a router from all that the store holds, and keeps it; `Ok(None)` where nothing is known.

@@ -67,20 +67,24 @@ impl Decider {
         }
     }
 
-    /// Takes up the router for the outcomes on disk; where that is not trained yet, trains it meanwhile.
-    pub(crate) fn take_up_outcomes(self: &Arc<Self>) {
+    /// Takes up the router for the outcomes on disk.
+    fn take_up_outcomes(self: &Arc<Self>) {
         match Learnt::kept(&self.store, &self.encoder) {
-            Ok(Some(kept)) => {
-                let stale = !kept.fresh;
-                self.learnt.store(Some(Arc::new(kept.learnt)));
-                if stale {
-                    self.learn();
-                }
-            }
-            Ok(None) => {
-                self.learnt.store(None);
-                self.learn();
-            }
+            Ok(kept) => self.learnt.store(kept.map(Arc::new)),
+            Err(error) => tracing::error!(%error, "the outcomes could not be read"),
+        }
+        self.learn_what_is_new();
+    }
+
+    /// Trains on the outcomes that the router in use does not know yet, if there are any.
+    pub(crate) fn learn_what_is_new(self: &Arc<Self>) {
+        let current = match &*self.learnt.load() {
+            Some(learnt) => learnt.is_current(&self.store, &self.encoder),
+            None => Ok(false),
+        };
+        match current {
+            Ok(true) => {}
+            Ok(false) => self.learn(),
             Err(error) => tracing::error!(%error, "the outcomes could not be read"),
         }
     }

@@ -50,7 +50,7 @@ async fn run(
     let mending = Arc::clone(&house);
     tokio::task::spawn_blocking(move || mending.decider.mend_index());
     let learning = Arc::clone(&house);
-    tokio::task::spawn_blocking(move || learning.decider.take_up_outcomes());
+    tokio::task::spawn_blocking(move || learning.decider.learn_what_is_new());
     let reloading = tokio::spawn(watch.run(Arc::clone(&house), hangup));
     let limits = &house.decider.settings.limits;
     let data_house = Arc::clone(&house);

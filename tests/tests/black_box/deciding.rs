@@ -58,13 +58,8 @@ fn feedback_is_taken_for_answers_that_were_given_to_the_same_key() {
         "[[tenant]]\nname = \"a\"\nkey = \"key-a\"\n[[tenant]]\nname = \"b\"\nkey = \"key-b\"\n",
     );
     let gateway = Gateway::start(&setup);
-    let ask = |private: bool| {
-        let body = tests::question("ok", json!({"seed": u8::from(private)}));
-        let request = Request::post("/v1/chat/completions", &body).header("authorization", "Bearer key-a");
-        let request = if private { request.header("x-pointsman-tags", "x") } else { request };
-        request.send(gateway.data).expect(200)
-    };
-    let answer = ask(false);
+    let request = Request::post("/v1/chat/completions", &tests::question("ok", json!({})));
+    let answer = request.header("authorization", "Bearer key-a").send(gateway.data).expect(200);
     let id = answer.json()["id"].as_str().unwrap_or_default().to_owned();
     let decision = answer.header("x-pointsman-decision").to_owned();
     let taken = judge(&gateway, &json!({"id": decision, "score": 0.25}), Some("key-a")).expect(200).json();

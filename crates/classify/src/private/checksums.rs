@@ -284,11 +284,11 @@ pub(super) fn se_personnummer(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(test: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+    pub(in crate::private) fn check(test: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
         for text in good {
             assert!(test(text), "{text} is good");
         }

@@ -123,16 +123,8 @@ pub(super) fn cz_rodne(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::private::checksums::tests::check;
     use proptest::prelude::*;
-
-    fn check(test: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
-        for text in good {
-            assert!(test(text), "{text} is good");
-        }
-        for text in bad {
-            assert!(!test(text), "{text} is bad");
-        }
-    }
 
     #[test]
     fn good_numbers_pass_and_their_neighbours_do_not() {

@@ -123,7 +123,7 @@ fn list(settings: &Settings, store: &Store) -> Result<(), Failure> {
     let encoder = load_encoder(settings).map_err(Failure::Unavailable)?;
     let kept = Learnt::kept(store, &encoder).map_err(|error| Failure::Unavailable(in_words(&error)))?;
     if let Some(kept) = kept {
-        say(&told(&kept.learnt));
+        say(&told(&kept));
     }
     Ok(())
 }

@@ -9,9 +9,8 @@ use http::Response;
 use serde_json::{Map, Value, json};
 
 use super::read::read_json;
-use super::relay::json_response;
 use super::{Arrived, Step};
-use crate::answered::Answered;
+use crate::answered::{Answered, same_answer};
 use crate::body::Body;
 use crate::house::House;
 use crate::outcomes::{Fared, Row, written};
@@ -38,13 +37,7 @@ async fn feedback_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let told = json!({ "object": "feedback", "id": id, "model": answered.model, "score": score });
     let work = move || keep(&house, id, score, &answered);
     match tokio::task::spawn_blocking(work).await.map_err(Error::internal).and_then(|kept| kept) {
-        Ok(()) => {
-            let mut response = json_response(&told);
-            ticket.record.status = 200;
-            ticket.decorate(response.headers_mut());
-            ticket.settle();
-            Ok(response)
-        }
+        Ok(()) => Ok(ticket.answer(&told)),
         Err(error) => Err(ticket.refuse(&error)),
     }
 }
@@ -139,7 +132,7 @@ impl Said {
         let score = match &self.verdict {
             Verdict::Score(score) => *score,
             Verdict::Label(label) => match &answered.said {
-                Some(said) => f64::from(u8::from(normal(said) == normal(label))),
+                Some(said) => f64::from(u8::from(same_answer(said, label))),
                 None => {
                     let message = "The answer is too long to be compared with a label; send a `score`.";
                     return Err(Error::field("label", message));
@@ -148,11 +141,6 @@ impl Said {
         };
         Ok((self.id, score, answered))
     }
-}
-
-/// Labels are compared without regard to case, outer blanks and a full stop at the end.
-fn normal(label: &str) -> String {
-    label.trim().trim_end_matches('.').to_lowercase()
 }
 
 #[cfg(test)]

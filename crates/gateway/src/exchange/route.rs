@@ -7,7 +7,6 @@ use http::Response;
 use serde_json::json;
 
 use super::decide::{case, decide};
-use super::relay::json_response;
 use super::{Arrived, Step};
 use crate::body::Body;
 use crate::explain;
@@ -34,11 +33,7 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
             let near = ticket.live.trained.nearest(&View::from(&asked.request), explain::NEAR);
             told["nearest_exemplars"] = json!(near);
             told["nearest_change"] = json!(decider.nearest_change(&case(&ticket, &stated, &insight)));
-            let mut response = json_response(&told);
-            ticket.record.status = 200;
-            ticket.decorate(response.headers_mut());
-            ticket.settle();
-            Ok(response)
+            Ok(ticket.answer(&told))
         }
         Err(error) => Err(ticket.refuse(&error)),
     }

@@ -9,6 +9,7 @@ use ledger::{Record, Tokens};
 
 use super::call::{gather_reply, usage_of};
 use super::ticket::Ticket;
+use crate::answered::same_answer;
 use crate::decisions::{Compared, Entry, Told};
 use crate::house::{Backend, House, now_ms};
 use crate::live::Live;
@@ -171,7 +172,7 @@ impl Cast {
     async fn agreement(&self, other: Completion) -> Option<f32> {
         let [one, other] = [text(&self.given)?, text(&other)?];
         if self.request.contract != Contract::Free {
-            return Some(f32::from(u8::from(normal(&one) == normal(&other))));
+            return Some(f32::from(u8::from(same_answer(&one, &other))));
         }
         let house = Arc::clone(&self.house);
         let work = move || {
@@ -197,14 +198,6 @@ impl Cast {
 
 fn text(completion: &Completion) -> Option<String> {
     completion.choices.first()?.message.content.clone()
-}
-
-/// Two spellings of one JSON document, or of one label, are the same answer.
-fn normal(text: &str) -> String {
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) => value.to_string(),
-        Err(_) => text.trim().trim_end_matches('.').to_lowercase(),
-    }
 }
 
 #[cfg(test)]

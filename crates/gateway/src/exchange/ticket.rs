@@ -11,7 +11,9 @@ use cache::Forwarded;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use ledger::{Record, Reservation, Tokens};
+use serde_json::Value;
 
+use super::relay::json_response;
 use crate::body::{Body, whole};
 use crate::decisions::{Decision, Entry, Told};
 use crate::house::{House, now_ms};
@@ -232,6 +234,15 @@ impl Ticket {
         }
         self.settle();
         Box::new(response)
+    }
+
+    /// Ends the exchange with a JSON answer of our own.
+    pub(crate) fn answer(mut self, told: &Value) -> Response<Body> {
+        let mut response = json_response(told);
+        self.record.status = 200;
+        self.decorate(response.headers_mut());
+        self.settle();
+        response
     }
 
     /// The exchange failed: codes are literals of this program, so they may be labels.

@@ -145,14 +145,6 @@ impl Trust {
         Self { difficulty, comparison }
     }
 
-    /// What an expert counts for at home.
-    pub(crate) fn at_home(&self, expert: usize) -> [f32; 2] {
-        [&self.difficulty, &self.comparison].map(|weights| {
-            let abroad = if expert < CARRIED { weights[expert] } else { 0.0 };
-            abroad + weights[CARRIED + expert]
-        })
-    }
-
     /// The blended score of every model for a request of this familiarity.
     pub(crate) fn blend(&self, experts: [&[f32]; EXPERTS], priors: &[f32], familiarity: f32) -> Vec<f32> {
         let count = priors.len().max(1) as f32;
@@ -184,7 +176,8 @@ mod tests {
             scales.add([&prior, &prior, &noise, &truth, &prior], &prior, &truth, 1.0);
         }
         let trust = scales.trust(false);
-        assert!(trust.at_home(3)[1] > 0.9 && trust.at_home(2)[1] < 0.05, "{trust:?}");
+        let told_apart = |expert: usize| trust.comparison[CARRIED + expert];
+        assert!(told_apart(3) > 0.9 && told_apart(2) < 0.05, "{trust:?}");
         let experts: [&[f32]; EXPERTS] = [&[0.5; 2], &[0.5; 2], &[0.5; 2], &[0.9, 0.2], &[0.5; 2]];
         let blended = trust.blend(experts, &[0.5; 2], 1.0);
         assert!((blended[0] - 0.9).abs() < 0.05 && (blended[1] - 0.2).abs() < 0.05, "{blended:?}");

@@ -23,8 +23,6 @@ pub(crate) const EXPERTS: usize = LINES + 2;
 pub(crate) const LINES: usize = 3;
 /// Those that look at form alone come first: only what they learn may hold on requests unlike the trials.
 pub(crate) const CARRIED: usize = 2;
-/// Names of the experts, for explanations.
-pub(crate) const NAMES: [&str; EXPERTS] = ["length", "plain form", "words", "surface", "neighbours"];
 /// Ridge penalties on the summed squared error, chosen on MMLU by cross-validation (flat within a factor of three).
 const PENALTIES: [f32; LINES] = [1.0, 100.0, 4.0];
 /// Standardised features are cut off here, so that one odd request cannot leave the range that was fitted.

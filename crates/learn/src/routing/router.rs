@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blend::{Scales, Trust};
 use super::card::{Card, Foretold};
-use super::experts::{Designs, EXPERTS, NAMES, Optics, View, consult};
+use super::experts::{Designs, Optics, View, consult};
 use super::hearing::{Heard, Hearing};
 use super::neighbours::{Neighbours, Point};
 use super::outcome::{Table, Trial};
@@ -178,19 +178,6 @@ impl Router {
     /// How it fared on held-out trials.
     pub fn card(&self) -> &Card {
         &self.card
-    }
-
-    /// What each expert counts for at home by the expert's name: for telling difficulty, for telling models apart. Nothing where
-    /// there were too few trials to measure it.
-    pub fn trust(&self) -> Vec<(&'static str, [f32; 2])> {
-        let Some(Measured { trust, .. }) = &self.measured else { return Vec::new() };
-        (0..EXPERTS).map(|place| (NAMES[place], trust.at_home(place))).collect()
-    }
-
-    /// What each expert alone says of a request, for explanations: the score of every model.
-    pub fn experts(&self, prompt: &str, vector: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
-        let heard = self.hear(prompt, vector);
-        NAMES.into_iter().zip(heard.experts().map(<[f32]>::to_vec)).collect()
     }
 
     /// Judges one request by its prompt and the prompt's embedding. The scale is fixed: a request is judged alone as it

@@ -94,7 +94,7 @@ struct Judges<'a> {
 impl Judges<'_> {
     fn measure(&self, labelled: &[Labelled]) -> Result<Measured, Failure> {
         let open = |one: &&Labelled| {
-            let known = self.classifier.signals(&one.view, SignalSet::ALL, None);
+            let known = self.classifier.signals(&one.view, SignalSet::ALL);
             self.classifier.needs_vector(SignalSet::ALL, &known)
         };
         let read = labelled.iter().filter(open).count();
@@ -137,13 +137,14 @@ impl Judges<'_> {
 
     fn judge(&self, views: &[View], reads: Reads) -> Result<Vec<Signals>, Failure> {
         let judge = |view: &View| {
-            let known = self.classifier.signals(view, SignalSet::ALL, None);
+            let mut known = self.classifier.signals(view, SignalSet::ALL);
             let open = reads == Reads::WhereOpen && self.classifier.needs_vector(SignalSet::ALL, &known);
             if !open && reads != Reads::Always {
                 return Ok(known);
             }
             let reading = self.encoder.read(view).map_err(|error| Failure::Unavailable(in_words(&error)))?;
-            Ok(self.classifier.signals(view, SignalSet::ALL, Some(&reading.form)))
+            self.classifier.deepen(view, SignalSet::ALL, &reading.form, &mut known);
+            Ok(known)
         };
         views.iter().map(judge).collect()
     }
