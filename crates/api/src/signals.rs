@@ -143,12 +143,14 @@ names! {
         TokensOut = "tokens_out",
         /// Probability that the index covers the question.
         Coverage = "coverage",
-        /// The trained task that the request belongs to: its name, empty for none.
+        /// The task that the request belongs to: its name, empty for none.
         Task = "task",
         /// Labelled examples of that task.
         TaskLabels = "task_labels",
         /// Probability that the request is like what the task's model was trained on.
         TaskInDistribution = "task_in_distribution",
+        /// 1 where the certificate of the task's model covers its answer to this request, 0 where it does not.
+        TaskAccepted = "task_accepted",
     }
 }
 
@@ -206,15 +208,18 @@ pub struct Modality {
     pub audio: bool,
 }
 
-/// The trained task that a request belongs to.
+/// The task that a request belongs to, declared or trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskMatch {
     /// The task's name, as in `task/NAME`.
     pub name: String,
     /// Labelled examples that it has.
     pub labels: u64,
-    /// Probability that the request is like what its model was trained on.
+    /// Probability that the request is like what its model was trained on; 0 where it has no model.
     pub in_distribution: f32,
+    /// 1 where the certificate of its model covers the model's answer to this request; 0 where it does not, where there is no
+    /// certificate in force, or no model.
+    pub accepted: f32,
 }
 
 /// The measured facts about one request. Fields that are `f32` and not said otherwise are calibrated probabilities
@@ -341,6 +346,7 @@ impl Signals {
             Signal::Task => Value::Text(task.map_or("", |task| &task.name)),
             Signal::TaskLabels => Value::Count(task.map_or(0, |task| task.labels)),
             Signal::TaskInDistribution => Value::Number(task.map_or(0.0, |task| task.in_distribution)),
+            Signal::TaskAccepted => Value::Number(task.map_or(0.0, |task| task.accepted)),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use api::{Contract, Estimate, Signals, Track, Usage};
+use api::{Contract, Estimate, Signals, TaskMatch, Track, Usage};
 
 use crate::catalogue::{Model, ModelKind, TASK_PREFIX};
 use crate::facts::{Conditions, Facts};
@@ -84,8 +84,8 @@ impl Request<'_> {
     }
 
     /// The probability that the answer is good enough, and how much of it rests on evidence: from the operator's prior
-    /// towards what was learned, as far as the evidence goes. A trained task is trusted only as far as the request is
-    /// like its training data.
+    /// towards what was learned, as far as the evidence goes. Of a task's model that is what its certificate says, and only
+    /// for the task's own requests.
     fn quality(&self, model: &Model) -> (f32, f32) {
         let prior = model.quality.of(self.signals.kind, self.retrieval.is_some());
         let (quality, evidence) = match (self.conditions.quality)(&model.name) {
@@ -96,7 +96,6 @@ impl Request<'_> {
             _ => (prior, 0.0),
         };
         match (&model.kind, self.matching_task(model)) {
-            (ModelKind::Task, Some(in_distribution)) => (quality * in_distribution.clamp(0.0, 1.0), evidence),
             (ModelKind::Task, None) if !self.named => (0.0, evidence),
             _ => (quality, evidence),
         }
@@ -118,11 +117,10 @@ impl Request<'_> {
         (first, first.saturating_add(times(per_token, answer)))
     }
 
-    /// How much the request is like the training data of `model`, where `model` is the task that it belongs to.
-    fn matching_task(&self, model: &Model) -> Option<f32> {
+    /// The task that the request belongs to, where `model` is its model.
+    fn matching_task(&self, model: &Model) -> Option<&TaskMatch> {
         let name = model.name.strip_prefix(TASK_PREFIX)?;
-        let task = self.signals.task.as_ref().filter(|task| task.name == name)?;
-        Some(if task.in_distribution.is_finite() { task.in_distribution } else { 0.0 })
+        self.signals.task.as_ref().filter(|task| task.name == name)
     }
 
     /// What keeps `model` from being asked.
@@ -177,13 +175,18 @@ impl Request<'_> {
     }
 
     fn unlike_task(&self, model: &Model) -> Option<String> {
-        let Some(like) = self.matching_task(model) else {
-            return Some("the request belongs to no trained task of this name".into());
+        let Some(task) = self.matching_task(model) else {
+            return Some("the request belongs to no task of this name".into());
         };
-        let least = self.task_in_distribution_min;
-        let unlike =
-            format!("the request is unlike its training data ({like:.2}, at least {least:.2} is needed)");
-        (like < least).then_some(unlike)
+        let (like, least) = (task.in_distribution, self.task_in_distribution_min);
+        // What is not a number is not like anything.
+        if !like.is_finite() || like < least {
+            return Some(format!(
+                "the request is unlike its training data ({like:.2}, at least {least:.2} is needed)"
+            ));
+        }
+        let covered = task.accepted.is_finite() && task.accepted >= 0.5;
+        (!covered).then(|| "no certificate in force covers its answer to this request".to_owned())
     }
 }
 

@@ -228,6 +228,7 @@ pub(crate) fn with(signals: &Signals, signal: Signal, to: f64) -> Option<Signals
             return Some(other);
         }
         Signal::TaskInDistribution => &mut other.task.as_mut()?.in_distribution,
+        Signal::TaskAccepted => &mut other.task.as_mut()?.accepted,
         Signal::KindConfidence => &mut other.kind_confidence,
         Signal::Mimicry => &mut other.mimicry,
         Signal::Reasoning => &mut other.reasoning,

@@ -144,7 +144,7 @@ impl Policy {
         let asks_tasks =
             self.targets.0.iter().flatten().chain(named).any(|model| model.kind == ModelKind::Task);
         if asks_tasks {
-            reads = reads.with(Signal::Task).with(Signal::TaskInDistribution);
+            reads = reads.with(Signal::Task).with(Signal::TaskInDistribution).with(Signal::TaskAccepted);
         }
         reads
     }

@@ -55,7 +55,7 @@ fn signals() -> Signals {
 }
 
 fn task(in_distribution: f32, labels: u64) -> Option<TaskMatch> {
-    Some(TaskMatch { name: "intent".into(), labels, in_distribution })
+    Some(TaskMatch { name: "intent".into(), labels, in_distribution, accepted: 1.0 })
 }
 
 fn told(plan: &Result<Plan, api::Error>) -> String {
