@@ -7,20 +7,15 @@ use api::Head;
 use serde::Serialize;
 
 use crate::calibrate::temperature;
-use crate::descent::Patience;
+use crate::choice::choose;
 use crate::design::Design;
-use crate::fit::{blank, fit, scores};
 use crate::folds::{split, stratified_folds};
-use crate::logistic::{Classes, soften};
+use crate::logistic::{Classes, best, soften};
 use crate::metrics::{self, ClassReport, Confusion};
 use crate::unfit::Unfit;
 
 /// Penalties tried, strongest first: each fit starts from the one before it.
 const L2_GRID: [f32; 6] = [1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6];
-/// Fits inside the folds stop here: the next penalty goes on from there.
-const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
-/// The last fit is done once and may take longer.
-pub(crate) const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
 /// Fewer examples than this cannot be split into folds that mean anything.
 const EXAMPLES_MIN: usize = 4;
 
@@ -134,124 +129,25 @@ pub fn train_head(
     let design = Design::new(features)?;
     let weights = class_weights(labels, names.len(), options.balance);
     let assigned = stratified_folds(labels, options.folds, options.seed);
-    let targets = Classes { labels, weights: &weights, count: names.len() };
+    let targets = Classes { labels: labels.to_vec(), weights, count: names.len() };
     let grid = options.l2.as_ref().map_or(&L2_GRID[..], std::slice::from_ref);
     let chosen = choose(&design, &targets, &assigned, grid);
-    let mut parameters = chosen.start;
-    fit(&design, &targets, chosen.l2, FINAL_PATIENCE, &mut parameters);
+    let parameters = chosen.fit_all(&design, &targets);
     let columns = features.first().map_or(0, Vec::len);
     let (rows, bias) = design.unpack(&parameters, names.len(), columns);
     let head = Head {
         labels: names.to_vec(),
         weights: rows,
         bias,
-        temperature: temperature(&chosen.logits, labels, names.len()),
+        temperature: temperature(&chosen.scores, labels, names.len()),
     };
-    let held_out = cross_calibrated(&chosen.logits, labels, names.len(), &assigned);
+    let held_out = cross_calibrated(&chosen.scores, labels, names.len(), &assigned);
     let report = report(held_out, labels, names, chosen.l2);
     Ok(TrainedHead { head, report })
 }
 
-/// What cross-validation settled on.
-pub(crate) struct Chosen {
-    pub(crate) l2: f32,
-    /// Held-out logits of every row at that penalty.
-    pub(crate) logits: Vec<f32>,
-    /// A good place to begin the last fit.
-    pub(crate) start: Vec<f32>,
-}
-
-/// Cross-validates the penalties of `grid`, strongest first, and stops after two in a row that are worse than the best.
-pub(crate) fn choose(design: &Design, targets: &Classes<'_>, assigned: &[usize], grid: &[f32]) -> Chosen {
-    let (labels, weights, classes) = (targets.labels, targets.weights, targets.count);
-    let mut folds: Vec<Fold> = (0..=assigned.iter().copied().max().unwrap_or(0))
-        .map(|fold| Fold::new(design, labels, weights, classes, split(assigned, fold)))
-        .collect();
-    let mut best: Option<((f64, f64), Chosen)> = None;
-    let mut worse = 0;
-    for &l2 in grid {
-        let mut logits = vec![0.0; labels.len() * classes];
-        for fold in &mut folds {
-            fold.advance(l2, classes, &mut logits);
-        }
-        let merit = merit(&logits, labels, weights, classes);
-        if best.as_ref().is_some_and(|(known, _)| merit <= *known) {
-            worse += 1;
-            if worse == 2 {
-                break;
-            }
-            continue;
-        }
-        worse = 0;
-        let start = folds.first().map(|fold| fold.parameters.clone()).unwrap_or_default();
-        best = Some((merit, Chosen { l2, logits, start }));
-    }
-    best.map_or_else(
-        || Chosen { l2: L2_GRID[0], logits: Vec::new(), start: blank(design, classes) },
-        |(_, chosen)| chosen,
-    )
-}
-
-/// One fold's data and the fit that is carried from penalty to penalty.
-struct Fold {
-    fitted: Design,
-    held: Design,
-    held_rows: Vec<usize>,
-    labels: Vec<usize>,
-    weights: Vec<f32>,
-    parameters: Vec<f32>,
-}
-
-impl Fold {
-    fn new(
-        design: &Design,
-        labels: &[usize],
-        weights: &[f32],
-        classes: usize,
-        (fitted, held): (Vec<usize>, Vec<usize>),
-    ) -> Self {
-        Self {
-            fitted: design.subset(&fitted),
-            held: design.subset(&held),
-            labels: fitted.iter().map(|&row| labels[row]).collect(),
-            weights: fitted.iter().map(|&row| weights[row]).collect(),
-            held_rows: held,
-            parameters: blank(design, classes),
-        }
-    }
-
-    /// Fits at `l2` and writes the held-out logits into their rows.
-    fn advance(&mut self, l2: f32, classes: usize, logits: &mut [f32]) {
-        let targets = Classes { labels: &self.labels, weights: &self.weights, count: classes };
-        fit(&self.fitted, &targets, l2, FOLD_PATIENCE, &mut self.parameters);
-        let scores = scores(&self.held, &self.parameters, classes);
-        for (row, scores) in self.held_rows.iter().zip(scores.chunks_exact(classes)) {
-            logits[row * classes..(row + 1) * classes].copy_from_slice(scores);
-        }
-    }
-}
-
-/// Right answers first, then the likelihood at the best temperature.
-fn merit(logits: &[f32], labels: &[usize], weights: &[f32], classes: usize) -> (f64, f64) {
-    let temperature = temperature(logits, labels, classes);
-    let (mut right, mut likelihood) = (0.0, 0.0);
-    let mut row = vec![0.0; classes];
-    for ((logits, &label), &weight) in logits.chunks_exact(classes).zip(labels).zip(weights) {
-        right += if best(logits) == label { f64::from(weight) } else { 0.0 };
-        row.iter_mut().zip(logits).for_each(|(value, logit)| *value = logit / temperature);
-        soften(&mut row);
-        likelihood += f64::from(weight * row[label].max(f32::MIN_POSITIVE).ln());
-    }
-    (right, likelihood)
-}
-
 /// Held-out probabilities; the temperature of each fold comes from the others.
-pub(crate) fn cross_calibrated(
-    logits: &[f32],
-    labels: &[usize],
-    classes: usize,
-    assigned: &[usize],
-) -> Vec<f32> {
+fn cross_calibrated(logits: &[f32], labels: &[usize], classes: usize, assigned: &[usize]) -> Vec<f32> {
     let mut probabilities = logits.to_vec();
     for fold in 0..=assigned.iter().copied().max().unwrap_or(0) {
         let (others, held) = split(assigned, fold);
@@ -268,7 +164,7 @@ pub(crate) fn cross_calibrated(
     probabilities
 }
 
-pub(crate) fn report(held_out: Vec<f32>, labels: &[usize], names: &[String], l2: f32) -> HeadReport {
+fn report(held_out: Vec<f32>, labels: &[usize], names: &[String], l2: f32) -> HeadReport {
     let said: Vec<usize> = held_out.chunks_exact(names.len()).map(best).collect();
     let confidences: Vec<f32> =
         held_out.chunks_exact(names.len()).zip(&said).map(|(row, &said)| row[said]).collect();
@@ -284,17 +180,6 @@ pub(crate) fn report(held_out: Vec<f32>, labels: &[usize], names: &[String], l2:
         confusions: metrics::confusions(labels, &said, names),
         held_out,
     }
-}
-
-/// The place of the highest value; the first of equals.
-pub(crate) fn best(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (place, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = place;
-        }
-    }
-    best
 }
 
 pub(crate) fn check_labels(rows: usize, labels: &[usize], names: &[String]) -> Result<(), Unfit> {

@@ -3,7 +3,9 @@
 //! Owns every fit of the product and every figure that judges one. Refuses I/O, clocks and unseeded chance: reading
 //! files and encoding texts is the gateway's, so that each result here follows from its arguments alone.
 
+mod binary;
 mod calibrate;
+mod choice;
 mod descent;
 mod design;
 mod fit;
@@ -17,6 +19,7 @@ mod ngrams;
 mod points;
 mod random;
 pub mod routing;
+mod squares;
 pub mod task;
 mod unfit;
 

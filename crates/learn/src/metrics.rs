@@ -3,7 +3,7 @@
 //! Owns the formulas. Refuses to fit anything. All results are shares between 0 and 1 unless said otherwise; an empty
 //! input gives 0.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::random::Dice;
 
@@ -11,7 +11,7 @@ use crate::random::Dice;
 const CALIBRATION_BINS: usize = 15;
 
 /// How one class fared.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassReport {
     /// The class's name.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct ClassReport {
 }
 
 /// Two classes that were taken for one another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The right class.
     pub truth: String,
@@ -66,6 +66,20 @@ pub fn per_class(truth: &[usize], said: &[usize], names: &[String]) -> Vec<Class
         ClassReport { name: name.clone(), precision, recall, f1, support: support[place] }
     };
     names.iter().enumerate().map(class).collect()
+}
+
+/// Precision, recall and F1 of one yes-or-no answer.
+pub(crate) fn flag_report(name: &str, truth: &[bool], said: &[bool]) -> ClassReport {
+    let count = |side: &[bool]| side.iter().filter(|yes| **yes).count();
+    let hit = truth.iter().zip(said).filter(|(truth, said)| **truth && **said).count() as f64;
+    let (support, answered) = (count(truth), count(said));
+    ClassReport {
+        name: name.to_owned(),
+        precision: ratio(hit, answered as f64),
+        recall: ratio(hit, support as f64),
+        f1: ratio(2.0 * hit, (answered + support) as f64),
+        support,
+    }
 }
 
 /// The mean F1 of the classes that occur in truth or answers.

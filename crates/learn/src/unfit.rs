@@ -29,6 +29,13 @@ pub enum Unfit {
         /// How many names there are.
         names: usize,
     },
+    /// A truth is not what the kind of task needs.
+    WrongTruth {
+        /// The example's row.
+        row: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// Two lists that go together differ in length.
     Uneven {
         /// What the lists hold.
@@ -68,6 +75,9 @@ impl fmt::Display for Unfit {
             }
             Self::UnknownLabel { row, label, names } => {
                 write!(f, "example {row} has label number {label}, but only {names} labels are named")
+            }
+            Self::WrongTruth { row, expected } => {
+                write!(f, "the right answer of example {row} is not what this kind of task needs: {expected}")
             }
             Self::Uneven { what, left, right } => write!(f, "{what} differ in number: {left} and {right}"),
             Self::Ragged { row, found, expected } => {

@@ -230,7 +230,7 @@ impl Sheet {
             let preference = preference.or_else(|| pair.map(|pair| gain(estimates, pair)));
             truth.figures(&Choices::by_price(estimates, expected, width), preference.as_deref().zip(pair))
         };
-        let best = crate::head::best(&means.iter().map(|mean| mean.1 as f32).collect::<Vec<_>>());
+        let best = crate::logistic::best(&means.iter().map(|mean| mean.1 as f32).collect::<Vec<_>>());
         let single = means.get(best).copied().unwrap_or_default();
         RoutingReport {
             trials: trials.len(),

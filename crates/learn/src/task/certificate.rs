@@ -32,6 +32,19 @@ pub struct Certificate {
     pub examples: usize,
 }
 
+/// How a certificate's threshold fares on a slice of examples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SliceReport {
+    /// Examples of the slice.
+    pub n: usize,
+    /// Those whose answers are accepted.
+    pub accepted: usize,
+    /// The share of wrong answers among the accepted ones.
+    pub disagreement: f64,
+    /// The Clopper-Pearson upper bound of that share at the certificate's confidence; 1 where nothing is accepted.
+    pub bound: f64,
+}
+
 impl Certificate {
     /// Finds the lowest threshold whose disagreement is certified: thresholds are tested from a strict one on, each by the
     /// Clopper-Pearson bound at `confidence`, and the first that fails ends the search. Testing in a fixed order keeps the
@@ -69,6 +82,22 @@ impl Certificate {
             certificate.disagreement = wrong as f64 / accepted as f64;
         }
         certificate
+    }
+
+    /// How the certificate's threshold fares on some of the examples, or on others: those in one language, say.
+    pub fn slice(&self, scores: &[f32], right: &[bool]) -> SliceReport {
+        let accepted = scores.iter().zip(right).filter(|(score, _)| self.accepts(**score));
+        let (mut count, mut wrong) = (0, 0);
+        for (_, right) in accepted {
+            count += 1;
+            wrong += usize::from(!right);
+        }
+        SliceReport {
+            n: scores.len().min(right.len()),
+            accepted: count,
+            disagreement: crate::metrics::ratio(wrong as f64, count as f64),
+            bound: error_bound(wrong, count, self.confidence),
+        }
     }
 
     /// Whether an answer of this score may be served.

@@ -1,12 +1,19 @@
-//! Closed tasks: one label out of a set, by a local classifier that knows when to pass.
+//! Closed tasks: a label out of a set, several labels, or a number, by a small local model that knows when to pass.
 //!
-//! Owns training, answering and certification of classifiers. Refuses labels and their provenance: the store is the
-//! gateway's.
+//! Owns training, answering, certification and the watch over what was certified. Refuses labels and their provenance:
+//! the store is the gateway's.
 
 mod certificate;
-mod classifier;
+mod likeness;
+mod model;
+mod neighbours;
+mod number;
 mod pool;
-mod votes;
+mod rows;
+mod several;
+mod single;
+mod truth;
 
-pub use certificate::{Certificate, error_bound};
-pub use classifier::{Answer, Classifier, ClassifierOptions, TrainedClassifier};
+pub use certificate::{Certificate, SliceReport, error_bound};
+pub use model::{Model, Report, TrainOptions, Trained};
+pub use truth::{Answer, Example, HeldOut, Kind, Truth};

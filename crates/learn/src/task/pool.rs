@@ -3,6 +3,8 @@
 //! Owns the fit of the weights, which also sets the temperature. Refuses more than two numbers: what is fitted on
 //! held-out answers must not learn them by heart.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::descent::{Patience, descend};
@@ -44,6 +46,12 @@ impl Pool {
             linear.iter().zip(votes).map(|(l, v)| self.linear * l + self.votes * v).collect();
         soften(&mut pooled);
         pooled
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "linear x {:.2} + neighbours x {:.2}", self.linear, self.votes)
     }
 }
 
