@@ -17,6 +17,7 @@ mod reply;
 mod secret;
 mod signals;
 pub mod sse;
+mod template;
 mod tenant;
 
 pub use chat::{ChatRequest, Content, Contract, Message, Part, Role, Sampling};
@@ -34,4 +35,5 @@ pub use reply::{
 };
 pub use secret::Secret;
 pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};
+pub use template::{Captures, Template};
 pub use tenant::Tenant;
