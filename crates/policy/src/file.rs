@@ -47,6 +47,12 @@ impl Mistakes {
         mistakes.dedup();
         Self(mistakes)
     }
+
+    /// Those of several files, file by file; `None` where no file has any.
+    pub(crate) fn of_files(files: Vec<Self>) -> Option<Self> {
+        let all: Vec<Mistake> = files.into_iter().flat_map(|file| file.0).collect();
+        (!all.is_empty()).then_some(Self(all))
+    }
 }
 
 impl fmt::Display for Mistakes {

@@ -12,6 +12,7 @@ pub mod file;
 mod flow;
 mod policies;
 mod policy;
+pub mod tasks;
 
 pub use catalogue::{
     ANY_TASK, Catalogue, EXTRACTIVE, HttpVersion, LatencyPrior, Model, ModelKind, Priors, Provider, Supports,
