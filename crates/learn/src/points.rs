@@ -28,6 +28,11 @@ impl Points {
         points
     }
 
+    /// How long the points are.
+    pub(crate) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     /// The dot product of `query` with every point, in order.
     pub(crate) fn products(&self, query: &[f32]) -> impl Iterator<Item = f32> {
         let query: Vec<i16> = fixed(query).collect();

@@ -3,6 +3,7 @@
 //! Owns training, answering, certification and the watch over what was certified. Refuses labels and their provenance:
 //! the store is the gateway's.
 
+mod binomial;
 mod certificate;
 mod likeness;
 mod model;
@@ -12,8 +13,11 @@ mod pool;
 mod rows;
 mod several;
 mod single;
+mod splits;
 mod truth;
 
-pub use certificate::{Certificate, SliceReport, error_bound};
+pub use binomial::{error_bound, trusted};
+pub use certificate::{Certificate, SliceReport};
 pub use model::{Model, Report, TrainOptions, Trained};
+pub use splits::{SplitReport, splits};
 pub use truth::{Answer, Example, HeldOut, Kind, Truth};

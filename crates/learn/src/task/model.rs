@@ -28,13 +28,16 @@ pub struct TrainOptions {
     pub balance: bool,
     /// Whether the words of the text stand beside its vector.
     pub words: bool,
+    /// Of how many parts of equal length every vector is made, each of unit length. The first is what requests are compared
+    /// by; the linear model reads all of them.
+    pub parts: usize,
     /// How far a number may be from the truth and still agree with it ([`Kind::Number`] only).
     pub tolerance: f32,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { seed: 0, folds: 5, balance: false, words: true, tolerance: 0.5 }
+        Self { seed: 0, folds: 5, balance: false, words: true, parts: 1, tolerance: 0.5 }
     }
 }
 
@@ -99,7 +102,7 @@ impl Model {
         if examples.len() < EXAMPLES_MIN {
             return Err(Unfit::TooFew { found: examples.len(), needed: EXAMPLES_MIN });
         }
-        let rows = Rows::new(examples);
+        let rows = Rows::new(examples, options.parts);
         let (labels, body, report, held_out) = match kind {
             Kind::Single => {
                 let truths = read(examples, "one label", |truth| match truth {

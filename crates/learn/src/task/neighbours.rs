@@ -34,9 +34,10 @@ impl Neighbours {
         Self { points: Points::new(vectors.iter().map(Vec::as_slice)) }
     }
 
-    /// The nearest of all examples.
+    /// The nearest of all examples; `vector` may go on after the part that is compared.
     pub(super) fn ask(&self, vector: &[f32]) -> Near {
-        Near::of(self.points.products(vector).enumerate().collect())
+        let place = vector.get(..self.points.dimensions()).unwrap_or(vector);
+        Near::of(self.points.products(place).enumerate().collect())
     }
 }
 

@@ -58,14 +58,14 @@ impl Number {
         let assigned = stratified_folds(&vec![0; values.len()], options.folds, options.seed);
         let chosen = choose(&design, &squares, &assigned, &L2_GRID);
         let parameters = chosen.fit_all(&design, &squares);
-        let near = cross(&rows.vectors, &assigned);
+        let near = cross(&rows.places, &assigned);
         let held = Held::new(&chosen.scores, &near, values, &scale, &assigned, options.tolerance);
         let likeness = Likeness::fit(&held.surenesses, &held.closeness);
         let held_out = held.answers(&likeness, options.tolerance);
         let report = held.report(&held_out, chosen.l2);
         let number = Self {
             surface: features.linear(&design, &parameters, 1),
-            neighbours: Neighbours::new(&rows.vectors),
+            neighbours: Neighbours::new(&rows.places),
             values: values.to_vec(),
             error: mean(&held.errors),
             errors: held.errors,

@@ -17,13 +17,17 @@ const BUCKETS_LOG2: u32 = 14;
 pub(super) struct Rows<'a> {
     pub(super) texts: Vec<&'a str>,
     pub(super) vectors: Vec<Vec<f32>>,
+    /// The first part of each vector.
+    pub(super) places: Vec<Vec<f32>>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(examples: &[Example<'a>]) -> Self {
+    pub(super) fn new(examples: &[Example<'a>], parts: usize) -> Self {
+        let first = |vector: &'a [f32]| vector[..vector.len() / parts.max(1)].to_vec();
         Self {
             texts: examples.iter().map(|example| example.text).collect(),
             vectors: examples.iter().map(|example| example.vector.to_vec()).collect(),
+            places: examples.iter().map(|example| first(example.vector)).collect(),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Several {
         let assigned = stratified_folds(&groups, options.folds, options.seed);
         let chosen = choose(&design, &flags, &assigned, &L2_GRID);
         let parameters = chosen.fit_all(&design, &flags);
-        let near = cross(&rows.vectors, &assigned);
+        let near = cross(&rows.places, &assigned);
         let shares = flags.shares();
         let held = Held::new(&chosen.scores, &near, &sets, &shares, &assigned);
         let likeness = Likeness::fit(&held.surenesses, &held.closeness);
@@ -77,7 +77,7 @@ impl Several {
         let report = held.report(&names, &sets, &held_out, chosen.l2);
         let several = Self {
             surface: features.linear(&design, &parameters, names.len()),
-            neighbours: Neighbours::new(&rows.vectors),
+            neighbours: Neighbours::new(&rows.places),
             sets,
             shares,
             platts: held.platts,

@@ -52,7 +52,7 @@ impl Single {
         let assigned = stratified_folds(&labels, options.folds, options.seed);
         let chosen = choose(&design, &targets, &assigned, &L2_GRID);
         let parameters = chosen.fit_all(&design, &targets);
-        let near = cross(&rows.vectors, &assigned);
+        let near = cross(&rows.places, &assigned);
         let places: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
         let held = Held::new(&chosen.scores, &near, &places, &labels, classes, &assigned);
         let likeness = Likeness::fit(&held.margins, &held.closeness);
@@ -60,7 +60,7 @@ impl Single {
         let report = held.report(&names, &labels, chosen.l2);
         let single = Self {
             surface: features.linear(&design, &parameters, classes),
-            neighbours: Neighbours::new(&rows.vectors),
+            neighbours: Neighbours::new(&rows.places),
             labels: places,
             classes,
             pool: held.pool,
