@@ -7,6 +7,7 @@
 mod classifier;
 mod contract;
 mod cues;
+mod discovery;
 mod encoder;
 mod exemplars;
 mod features;
@@ -29,11 +30,14 @@ mod view;
 mod words;
 
 pub use classifier::{Classifier, NO, Stage, YES};
+pub use discovery::{Discovery, Proposal, Seen, Shape};
 pub use encoder::{Encoder, EncoderOptions};
 pub use exemplars::{Exemplar, TRAINED, read_exemplars};
 pub use features::{CHEAP_WIDTH, Features};
 pub use gist::{Gist, nearest};
 pub use grams::{Rarity, Terms};
+pub use language::language;
+pub use noise::noise;
 pub use private::{Finding, find_private};
 pub use reading::{READING_SCHEME, Reading};
 pub use tokens::estimate_tokens;
