@@ -15,9 +15,11 @@ mod several;
 mod single;
 mod splits;
 mod truth;
+mod watch;
 
 pub use binomial::{error_bound, trusted};
 pub use certificate::{Certificate, SliceReport};
 pub use model::{Model, Report, TrainOptions, Trained};
 pub use splits::{SplitReport, splits};
 pub use truth::{Answer, Example, HeldOut, Kind, Truth};
+pub use watch::{AgreementWatch, Alarm, DriftWatch};
