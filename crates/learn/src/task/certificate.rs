@@ -74,12 +74,16 @@ impl Certificate {
         let first = cuts.iter().position(|cut| cut.promise >= best.min(PROMISING * best)).unwrap_or(0);
         let passes = |cut: &&Cut| chance_of_worse(cut.wrong, cut.accepted, level) <= 1.0 - confidence;
         let found = cuts[first..].iter().take_while(passes).last();
+        // Where every example with any score at all is accepted, a lower score than theirs is no reason to refuse: the
+        // threshold just above 0 accepts the same examples, so it passes the same test.
+        let lowest = cuts.iter().map(|cut| cut.threshold).rfind(|score| *score > 0.0);
+        let open = |threshold: f32| if Some(threshold) == lowest { f32::MIN_POSITIVE } else { threshold };
         let examples = scores.len().min(right.len());
         let (accepted, wrong) = found.map_or((0, 0), |cut| (cut.accepted, cut.wrong));
         Self {
             level,
             confidence,
-            threshold: found.map(|cut| cut.threshold),
+            threshold: found.map(|cut| open(cut.threshold)),
             coverage: crate::metrics::ratio(accepted as f64, examples as f64),
             disagreement: crate::metrics::ratio(wrong as f64, accepted as f64),
             bound: error_bound(wrong, accepted, confidence),
@@ -144,7 +148,11 @@ mod tests {
     fn a_perfect_model_is_accepted_whole_and_a_hopeless_one_not_at_all() {
         let scores: Vec<f32> = (0..1000).map(|row| 0.99 + row as f32 / 1e5).collect();
         let all = Certificate::find(&scores, &[true; 1000], 0.01, 0.95);
-        assert_eq!((all.coverage, all.threshold), (1.0, Some(0.99)));
+        assert_eq!(all.coverage, 1.0);
+        assert!(
+            all.accepts(0.5) && !all.accepts(0.0),
+            "what is out of distribution is never accepted: {all:?}"
+        );
         let none = Certificate::find(&scores, &[false; 1000], 0.05, 0.95);
         assert_eq!((none.coverage, none.threshold, none.bound), (0.0, None, 1.0));
         assert!(!none.accepts(1e9));
@@ -175,7 +183,9 @@ mod tests {
 
     #[test]
     fn slices_count_what_is_accepted() {
-        let certificate = Certificate::find(&[0.99; 400], &[true; 400], 0.05, 0.95);
+        let scores: Vec<f32> = (0..400).map(|row| if row < 300 { 0.99 } else { 0.3 }).collect();
+        let right: Vec<bool> = (0..400).map(|row| row < 300).collect();
+        let certificate = Certificate::find(&scores, &right, 0.05, 0.95);
         let slice = certificate.slice(&[0.99, 0.995, 0.2, 0.99], &[true, false, false, true]);
         assert_eq!((slice.n, slice.accepted, slice.disagreement), (4, 3, 1.0 / 3.0));
         assert!(slice.bound > 0.8, "{slice:?}");
