@@ -37,7 +37,7 @@ const CODES: [&str; 12] =
     ["eng", "deu", "fra", "spa", "ita", "por", "nld", "pol", "swe", "tur", "nob", "fin"];
 
 /// The ISO 639-3 code of what the user said, of the instructions where the user said nothing, or `und`.
-pub(crate) fn language(view: &View) -> &'static str {
+pub fn language(view: &View) -> &'static str {
     let text = if view.user.trim().is_empty() { &view.system } else { &view.user };
     language_of(head(text, READ_BYTES))
 }

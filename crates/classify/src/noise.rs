@@ -43,7 +43,7 @@ const OWN_WORDS_MIN: usize = 4;
 
 /// The share of odd words among the words of the user's own text, quotations and code left out, 0 to 1. Shouting and a
 /// missing form add to it.
-pub(crate) fn noise(text: &str) -> f32 {
+pub fn noise(text: &str) -> f32 {
     let text = read_part(text);
     let outline = Outline::of(&text);
     let mut own = own_words(&outline, |zone| zone == Zone::Instruction);

@@ -14,6 +14,7 @@ use crate::decisions::Told;
 use crate::exchange::refusal;
 use crate::explain;
 use crate::house::House;
+use crate::tasks::{told, undeclared};
 
 /// Decisions that are shown where nobody says how many, and at most.
 const DECISIONS_SHOWN: usize = 50;
@@ -35,6 +36,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
             text(house.metrics.exposition(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
         }
         "/api/config" => config(&house),
+        "/api/tasks" => tasks(house).await,
         "/api/decisions" => latest_decisions(house, request.uri().query()).await,
         path if path.starts_with("/api/decisions/") => {
             let id = path.trim_start_matches("/api/decisions/").to_owned();
@@ -43,7 +45,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         _ => refusal(&Error::new(
             Fault::NotFound,
             "unknown_path",
-            "This port serves GET /livez, /readyz, /metrics, /api/config, /api/decisions and /api/decisions/ID.",
+            "This port serves GET /livez, /readyz, /metrics, /api/config, /api/tasks, /api/decisions and /api/decisions/ID.",
         )),
     }
 }
@@ -69,6 +71,22 @@ fn config(house: &House) -> Response<Body> {
         "models": house.decider.models(&live).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "refused": house.refused_change(),
     }))
+}
+
+/// The tasks, and the prompts that look like tasks.
+async fn tasks(house: Arc<House>) -> Response<Body> {
+    let work = move || {
+        let decider = &house.decider;
+        let tasks: Vec<serde_json::Value> =
+            decider.tasks.load().iter().map(|task| told::json(task)).collect();
+        let proposals = undeclared(house.clerk.proposals(), &decider.live.load().tasks);
+        let proposals: Vec<serde_json::Value> = proposals.iter().map(told::proposal).collect();
+        json!({ "tasks": tasks, "proposals": proposals })
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(told) => json_response(&told),
+        Err(error) => refusal(&Error::internal(error)),
+    }
 }
 
 /// The latest decisions in short, newest first: `?limit=` of them.

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use api::{Completion, Money, Vector};
 
+use crate::tasks::Task;
+
 /// Answers longer than this are no labels.
-const LABEL_BYTES_MAX: usize = 256;
+pub(crate) const LABEL_BYTES_MAX: usize = 256;
 /// What an entry takes besides its texts.
 const ENTRY_BYTES: usize = 512;
 
 /// An answer that was given.
-#[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) tenant: Arc<str>,
     pub(crate) prompt: String,
@@ -23,12 +24,21 @@ pub(crate) struct Answered {
     pub(crate) cost: Money,
     /// The answer, where it is short enough to be a label.
     pub(crate) said: Option<String>,
+    /// The task that the request belongs to, its input there, and whether the prompt carried examples of ours.
+    pub(crate) task: Option<(Arc<Task>, String, Option<bool>)>,
+}
+
+impl std::fmt::Debug for Answered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answered").field("model", &self.model).finish_non_exhaustive()
+    }
 }
 
 impl Answered {
     fn bytes(&self) -> usize {
         let vector = self.vector.as_ref().map_or(0, |vector| vector.len() * 4);
-        ENTRY_BYTES + self.prompt.len() + self.said.as_ref().map_or(0, String::len) + vector
+        let input = self.task.as_ref().map_or(0, |(_, input, _)| input.len());
+        ENTRY_BYTES + self.prompt.len() + self.said.as_ref().map_or(0, String::len) + vector + input
     }
 }
 
@@ -120,6 +130,7 @@ mod tests {
             model: "m".to_owned(),
             cost: Money::ZERO,
             said: None,
+            task: None,
         }
     }
 

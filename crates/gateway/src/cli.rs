@@ -50,7 +50,7 @@ pub(crate) enum Command {
     /// Build and ask the index.
     #[command(subcommand)]
     Index(IndexCommand),
-    /// Train and list local models for closed tasks.
+    /// Closed tasks: their labels, and the local models that are trained from them.
     #[command(subcommand)]
     Task(TaskCommand),
     /// Teach the estimates of quality from recorded outcomes.
@@ -90,22 +90,96 @@ pub(crate) enum IndexCommand {
 /// What to do with tasks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
-    /// Train a head from a JSONL file of `{"text", "label"}` and serve it as `task/NAME`.
+    /// Train a version from the task's labels, and let it serve as far as its certificate allows.
     Train {
-        /// The task's name: letters, digits, `-` and `_`.
+        /// The task's name: letters, digits, `-` and `_`. A task that no file declares has all defaults.
         name: String,
-        /// The labelled examples.
+        /// Take in a JSONL file of `{"text", "label"}` first.
         #[arg(long)]
-        data: PathBuf,
+        data: Option<PathBuf>,
+        /// Give everything else on this machine precedence.
+        #[arg(long)]
+        background: bool,
     },
-    /// Print the trained tasks.
-    List,
-    /// Print what a trained task says of a text.
+    /// Print the tasks, and the prompts that look like tasks which nobody has declared.
+    List {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a task's labels, versions, certificate, watch and events.
+    Show {
+        /// The task's name.
+        name: String,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a task's model says of a text.
     Ask {
         /// The task's name.
         name: String,
-        /// The text.
+        /// The text: what the requests of this task bring, without their instructions.
         text: String,
+    },
+    /// Label a text by hand; it outranks what files and models say.
+    Label {
+        /// The task's name.
+        name: String,
+        /// The text.
+        #[arg(long)]
+        text: String,
+        /// Its label, as the task's answers are written: a label, several with commas between, a number.
+        #[arg(long)]
+        label: String,
+        /// The tenant whose request it was; without it the label is for everybody.
+        #[arg(long, default_value = "")]
+        tenant: String,
+    },
+    /// Print the labels as JSONL, with who said each, when, and for whom.
+    Export {
+        /// The task's name.
+        name: String,
+    },
+    /// Erase labels for good. Versions that were trained from them stay: train again, or roll back.
+    Erase {
+        /// The task's name.
+        name: String,
+        /// Only those of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only those from before this moment, in milliseconds since 1970.
+        #[arg(long, value_name = "MS")]
+        before: Option<u64>,
+        /// Only those of texts that hold this.
+        #[arg(long)]
+        text: Option<String>,
+        /// Only those that this source has said: model, import, human.
+        #[arg(long, value_parser = ["model", "import", "human"])]
+        by: Option<String>,
+        /// All of them.
+        #[arg(long, conflicts_with_all = ["tenant", "before", "text", "by"])]
+        all: bool,
+    },
+    /// Let this version answer, whatever its certificate says of how much.
+    Promote {
+        /// The task's name.
+        name: String,
+        /// The version's number.
+        version: u32,
+    },
+    /// Go back to the version that answered before.
+    Rollback {
+        /// The task's name.
+        name: String,
+    },
+    /// Declare a proposed task: writes its file into the folder of tasks, where it can be edited.
+    Adopt {
+        /// The proposal, as `list` prints it.
+        id: String,
+        /// The task's name; without it one is made from the proposal's.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
     },
 }
 
@@ -148,6 +222,33 @@ pub(crate) enum EvalCommand {
         /// Leave whole groups out in each fold.
         #[arg(long)]
         groups_out: bool,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The local model of a closed task, on lines of `{"text", "label"}`.
+    Task {
+        /// What it is trained from.
+        #[arg(long)]
+        train: PathBuf,
+        /// What it is measured on; without it, by cross-validation.
+        #[arg(long)]
+        test: Option<PathBuf>,
+        /// Texts that belong to no label.
+        #[arg(long)]
+        ood: Option<PathBuf>,
+        /// What the labels are.
+        #[arg(long, value_parser = ["classification", "multi_label", "regression"], default_value = "classification")]
+        kind: String,
+        /// How far a number may be from the truth and still agree with it.
+        #[arg(long, default_value_t = 0.5)]
+        tolerance: f32,
+        /// Without the words of the texts, by their vectors alone.
+        #[arg(long)]
+        no_words: bool,
+        /// Also certify on so many random halves and count how often the promise breaks on the other half.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        splits: usize,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,

@@ -18,7 +18,7 @@ use crate::outcomes::{Learnt, Store};
 use crate::renew::{Learning, load_encoder, open_index};
 use crate::settings::Settings;
 use crate::stated::Stated;
-use crate::tasks::{Task, Tasks};
+use crate::tasks::{self, Asked, Task, Tasks, is_single_turn};
 
 /// What every plan is priced by, and cheap to tell.
 const ALWAYS: SignalSet = SignalSet::NONE.with(Signal::TokensIn);
@@ -60,6 +60,8 @@ pub(crate) struct Insight {
     pub(crate) signals: Arc<Signals>,
     /// What outcomes say of it.
     pub(crate) opinions: Opinions,
+    /// The task that it belongs to, and what that task's model says.
+    pub(crate) case: Option<tasks::Case>,
     /// The vector of what the user asks, where somebody needed it.
     pub(crate) vector: Option<Vector>,
     /// The passages, where the policy asked for coverage.
@@ -76,9 +78,9 @@ impl Decider {
         Files::read(&settings).and_then(|files| files.check(&settings)).map_err(Failure::Wrong)?;
         let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
         let live = Live::read(&settings, &encoder).map_err(Failure::Wrong)?;
-        let (tasks, problems) = Tasks::load(&settings.files.state, encoder.fingerprint());
+        let (tasks, problems) = Tasks::open(&live.tasks, &settings.files.state, encoder.fingerprint(), None);
         for problem in problems {
-            tracing::warn!(%problem, "a trained task is left out");
+            tracing::warn!(%problem, "a task is left out");
         }
         let (index, rebuild) = open_index(&settings, &encoder).map_err(Failure::Unavailable)?;
         let store = Store::new(&settings.files.state);
@@ -120,7 +122,19 @@ impl Decider {
         };
         let wanted = policy.reads().union(ALWAYS).with(Signal::TokensOut);
         let signals = live.trained.classifier.signals(&view, wanted);
-        let task = self.tasks.load().recognize(stated.task.as_deref(), &signals.contract)?;
+        let question = request.last_user_text();
+        let task = if wanted.has(Signal::Task) {
+            self.tasks.load().recognize(&Asked {
+                tenant: &tenant.name,
+                header: stated.task.as_deref(),
+                system: &request.system_text(),
+                user: &question,
+                single_turn: is_single_turn(request),
+                contract: &signals.contract,
+            })?
+        } else {
+            None
+        };
         let learnt = self.learnt.load_full();
         let index = self.index.load_full();
         let asked = policy.asks(&stated.facts(tenant, &signals), &signals, index.is_some());
@@ -131,7 +145,6 @@ impl Decider {
         if !unsettled {
             return Ok(Insight { signals: Arc::new(signals), ..Insight::default() });
         }
-        let question = request.last_user_text();
         let deeper = Deeper {
             decider: Arc::clone(self),
             live: Arc::clone(live),
@@ -181,22 +194,23 @@ impl Decider {
             available: &|model| self.available(live, model),
             observed: &|model| self.observed(model),
             quality: &|model| {
-                let held_out = tasks.quality(model).map(|quality| Learned { quality, evidence: 1.0 });
-                held_out.or_else(|| opinions.of(model))
+                let certified = tasks.quality(model).map(|quality| Learned { quality, evidence: 1.0 });
+                certified.or_else(|| opinions.of(model))
             },
             index_ready: self.index.load().is_some(),
             funds_remaining,
         };
         let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         if let Route::Task { name, .. } = route {
-            tasks.get(name)?;
+            tasks.get(name)?.answerable()?;
         }
         Ok(judgement(route, &facts, &conditions))
     }
 
     fn available(&self, live: &Live, model: &str) -> Result<(), String> {
         if let Some(name) = model.strip_prefix(policy::TASK_PREFIX) {
-            return self.tasks.load().get(name).map(|_| ()).map_err(|error| error.message);
+            let task = self.tasks.load().get(name).and_then(|task| task.answerable());
+            return task.map_err(|error| error.message);
         }
         live.missing.get(model).map_or(Ok(()), |why| Err(why.clone()))
     }
@@ -251,7 +265,8 @@ struct Deeper {
     wanted: SignalSet,
     view: View,
     question: String,
-    task: Option<Arc<Task>>,
+    /// The task that the request belongs to, and its input there.
+    task: Option<(Arc<Task>, String)>,
     index: Option<Arc<Index>>,
     learnt: Option<Arc<Learnt>>,
 }
@@ -259,12 +274,11 @@ struct Deeper {
 impl Deeper {
     fn measure(&self, mut signals: Signals) -> Result<Insight, Error> {
         let classifier = &self.live.trained.classifier;
-        // A task's model has read its examples whole, and so it reads this.
-        let mut vector = match &self.task {
-            Some(_) => self.decider.encoder.embed(&[&self.question])?.pop(),
-            None => None,
-        };
-        signals.task = self.task.as_ref().zip(vector.as_ref()).map(|(task, vector)| task.matched(vector));
+        let case = self.case()?;
+        signals.task = case.as_ref().map(tasks::Case::matched);
+        // Where the input is the whole question, its vector serves both.
+        let whole = case.as_ref().filter(|case| case.input == self.question);
+        let mut vector = whole.and_then(|case| case.vector.clone());
         if classifier.needs_vector(self.asked(&signals)?, &signals) {
             let reading = self.decider.encoder.read(&self.view)?;
             classifier.deepen(&self.view, self.wanted, &reading.form, &mut signals);
@@ -295,7 +309,14 @@ impl Deeper {
             opinions = learnt.opinions(&self.question, &known);
             vector = Some(known);
         }
-        Ok(Insight { signals: Arc::new(signals), opinions, vector, findings })
+        Ok(Insight { signals: Arc::new(signals), opinions, case, vector, findings })
+    }
+
+    /// What the task's model says of the request. It has read its examples whole, and so it reads this.
+    fn case(&self) -> Result<Option<tasks::Case>, Error> {
+        let Some((task, input)) = &self.task else { return Ok(None) };
+        let vector = if task.wants_vector() { self.decider.encoder.embed(&[input])?.pop() } else { None };
+        Ok(Some(task.consider(&self.tenant.name, input.clone(), vector)))
     }
 
     /// The signals that the questions come to, as far as they are answered now.

@@ -17,10 +17,11 @@ use tokio_util::task::TaskTracker;
 use crate::answered;
 use crate::decider::Decider;
 use crate::decisions::Decisions;
-use crate::exchange::SHADOWS_MAX;
+use crate::exchange::ASIDES_MAX;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::tasks::clerk::Clerk;
 
 /// How a model is called.
 pub(crate) enum Backend {
@@ -47,8 +48,10 @@ pub(crate) struct House {
     /// Answers that feedback may still come for.
     pub(crate) judgeable: answered::Answers,
     pub(crate) decisions: Decisions,
-    /// Seats for shadows under way.
-    pub(crate) shadows: Arc<Semaphore>,
+    /// What happens to closed tasks is told to the clerk.
+    pub(crate) clerk: Clerk,
+    /// Seats for questions that no client waits for.
+    pub(crate) asides: Arc<Semaphore>,
     pub(crate) book: Book,
     pub(crate) funds: Funds,
     pub(crate) metrics: Metrics,
@@ -66,6 +69,7 @@ impl House {
     /// # Errors
     /// In words for the operator.
     pub(crate) fn open(decider: Decider, stop: CancellationToken) -> Result<Self, String> {
+        let decider = Arc::new(decider);
         let settings = &decider.settings;
         let book_folder = settings.files.state.join("book");
         let (book, recovered) = Book::open(&book_folder).map_err(|error| in_words(&error))?;
@@ -87,12 +91,14 @@ impl House {
         let judgeable = answered::Answers::new(settings.feedback.bytes_max, settings.feedback.keep);
         let decisions = Decisions::open(&settings.files.state, settings.decisions_bytes_max)
             .map_err(|error| format!("the log of decisions cannot be opened: {error}"))?;
+        let clerk = Clerk::start(&decider).map_err(|error| format!("no thread for the clerk: {error}"))?;
         Ok(Self {
+            clerk,
             backends: ArcSwap::from_pointee(backends),
             answers,
             judgeable,
             decisions,
-            shadows: Arc::new(Semaphore::new(SHADOWS_MAX)),
+            asides: Arc::new(Semaphore::new(ASIDES_MAX)),
             book,
             funds,
             metrics: Metrics::new(),
@@ -101,7 +107,7 @@ impl House {
             nobody: Arc::new(Tenant::open()),
             started_s: now_s(),
             refused_change: Mutex::new(None),
-            decider: Arc::new(decider),
+            decider,
         })
     }
 

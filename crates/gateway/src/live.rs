@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use api::{Money, Prices, Usage};
+use api::{Money, Prices, Track, Usage};
 use classify::Encoder;
 use ledger::Keys;
+use policy::tasks::TaskSpecs;
 use policy::{Catalogue, Policies};
 
 use crate::settings::Settings;
@@ -15,6 +17,7 @@ use crate::training::{self, Trained};
 /// What is reloaded together, so that no request sees half of a change.
 pub(crate) struct Live {
     pub(crate) policies: Policies,
+    pub(crate) tasks: TaskSpecs,
     pub(crate) trained: Trained,
     pub(crate) keys: Keys,
     /// Names what is live: the hash of all configuration files.
@@ -30,7 +33,7 @@ impl Live {
     /// Every mistake of every file, one a line.
     pub(crate) fn read(settings: &Settings, encoder: &Encoder) -> Result<Self, String> {
         let files = Files::read(settings)?;
-        let policies = files.check(settings)?;
+        let (policies, tasks) = files.check(settings)?;
         let trained = training::classifier(settings, encoder).map_err(|mistakes| mistakes.join("\n"))?;
         let pairs = settings.tenants.iter().map(|tenant| (tenant.key.as_str(), Arc::clone(&tenant.tenant)));
         let keys = if settings.tenants.is_empty() {
@@ -39,12 +42,17 @@ impl Live {
             Keys::new(pairs).map_err(|error| error.message)?
         };
         let missing = missing(settings, policies.catalogue());
-        Ok(Self { policies, trained, keys, revision: files.revision(settings), missing })
+        Ok(Self { policies, tasks, trained, keys, revision: files.revision(settings), missing })
     }
 
     /// The prices of a model; what is not in the catalogue (heads, the extractive reader) costs nothing.
     pub(crate) fn prices(&self, model: &str) -> Prices {
         self.policies.catalogue().get(model).map(|model| model.prices).unwrap_or_default()
+    }
+
+    /// Whether a model is one behind an API of others.
+    pub(crate) fn is_external(&self, model: &str) -> bool {
+        self.policies.catalogue().get(model).is_some_and(|model| model.track == Track::External)
     }
 
     /// The name of the provider of a model.
@@ -63,6 +71,8 @@ impl Live {
 pub(crate) struct Files {
     models: String,
     policy: String,
+    /// The declarations of tasks with their names, by name.
+    tasks: Vec<(String, String)>,
 }
 
 impl Files {
@@ -80,11 +90,12 @@ impl Files {
                 )
             })
         };
-        match (read(&settings.files.models, "models"), read(&settings.files.policy, "policy")) {
-            (Ok(models), Ok(policy)) => Ok(Self { models, policy }),
-            (models, policy) => {
-                let wrong: Vec<String> = [models.err(), policy.err()].into_iter().flatten().collect();
-                Err(wrong.join("\n"))
+        let files = [read(&settings.files.models, "models"), read(&settings.files.policy, "policy")];
+        match (files, read_tasks(&settings.files.tasks)) {
+            ([Ok(models), Ok(policy)], Ok(tasks)) => Ok(Self { models, policy, tasks }),
+            ([models, policy], tasks) => {
+                let wrong = [models.err(), policy.err(), tasks.err()];
+                Err(wrong.into_iter().flatten().collect::<Vec<String>>().join("\n"))
             }
         }
     }
@@ -93,27 +104,55 @@ impl Files {
     ///
     /// # Errors
     /// Every mistake, one a line.
-    pub(crate) fn check(&self, settings: &Settings) -> Result<Policies, String> {
+    pub(crate) fn check(&self, settings: &Settings) -> Result<(Policies, TaskSpecs), String> {
         let env = |name: &str| std::env::var(name).ok();
         let label = |path: &std::path::Path| path.display().to_string();
         let catalogue = Catalogue::parse(&label(&settings.files.models), &self.models, &env);
         let catalogue = catalogue.map_err(|mistakes| mistakes.to_string())?;
         let policies = Policies::parse(&label(&settings.files.policy), &self.policy, &catalogue);
         let policies = policies.map_err(|mistakes| mistakes.to_string())?;
-        let unknown: Vec<String> =
+        let tasks = TaskSpecs::parse(&self.tasks, &catalogue).map_err(|mistakes| mistakes.to_string());
+        let mut wrong: Vec<String> =
             settings.tenants.iter().filter_map(|tenant| tenant.unknown_policy(&policies)).collect();
-        if unknown.is_empty() { Ok(policies) } else { Err(unknown.join("\n")) }
+        match tasks {
+            Ok(tasks) if wrong.is_empty() => Ok((policies, tasks)),
+            tasks => {
+                wrong.extend(tasks.err());
+                Err(wrong.join("\n"))
+            }
+        }
     }
 
     fn revision(&self, settings: &Settings) -> String {
         let mut hasher = blake3::Hasher::new();
         let gateway = fs::read(&settings.file).unwrap_or_default();
-        for part in [&gateway, self.models.as_bytes(), self.policy.as_bytes()] {
+        let tasks = self.tasks.iter().map(|(_, text)| text.as_bytes());
+        for part in [&gateway, self.models.as_bytes(), self.policy.as_bytes()].into_iter().chain(tasks) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
         hasher.finalize().to_hex()[..16].to_owned()
     }
+}
+
+/// The declarations of tasks in a folder, by name; none where there is no folder.
+fn read_tasks(folder: &Path) -> Result<Vec<(String, String)>, String> {
+    let wrong = |path: &Path, error: std::io::Error| format!("{}: cannot be read ({error})", path.display());
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(folder, error)),
+    };
+    let mut tasks = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| wrong(folder, error))?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            let text = fs::read_to_string(&path).map_err(|error| wrong(&path, error))?;
+            tasks.push((path.display().to_string(), text));
+        }
+    }
+    tasks.sort();
+    Ok(tasks)
 }
 
 /// Models that cannot be called as things are, and what to do about it.

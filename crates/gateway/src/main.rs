@@ -14,6 +14,7 @@ mod decisions;
 mod exchange;
 mod explain;
 mod house;
+mod journal;
 mod latencies;
 mod listener;
 mod live;

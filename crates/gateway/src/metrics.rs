@@ -87,6 +87,15 @@ pub(crate) struct ShadowLabels {
     pub(crate) result: &'static str,
 }
 
+/// Labels of a task's requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TaskLabels {
+    /// The task's name.
+    pub(crate) task: String,
+    /// `accepted`, `canary` (accepted of a new version), `unsure`, or `untrained`.
+    pub(crate) result: &'static str,
+}
+
 /// Labels of a tenant's gauge.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct TenantLabels {
@@ -115,6 +124,9 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) unrecorded: Counter,
     pub(crate) decisions_left_out: Counter,
+    /// What the clerk could not be told of, because it had too much to do.
+    pub(crate) untold: Counter,
+    pub(crate) task_answers: Family<TaskLabels, Counter>,
     pub(crate) shadows: Family<ShadowLabels, Counter>,
     pub(crate) shadow_agreement: Family<ShadowLabels, Histogram, fn() -> Histogram>,
 }
@@ -152,6 +164,8 @@ impl Metrics {
             in_flight: Gauge::default(),
             unrecorded: Counter::default(),
             decisions_left_out: Counter::default(),
+            untold: Counter::default(),
+            task_answers: Family::default(),
             shadows: Family::default(),
             shadow_agreement: Family::new_with_constructor(shares as fn() -> Histogram),
         };
@@ -217,6 +231,16 @@ impl Metrics {
             "pointsman_decisions_left_out",
             "Decisions that the log could not take",
             self.decisions_left_out.clone(),
+        );
+        registry.register(
+            "pointsman_untold",
+            "Answers that the clerk of the tasks could not be told of",
+            self.untold.clone(),
+        );
+        registry.register(
+            "pointsman_task_answers",
+            "Requests of a task, by what its model's certificate said",
+            self.task_answers.clone(),
         );
         registry.register("pointsman_shadows", "Requests sent to a second target", self.shadows.clone());
         registry.register(

@@ -4,7 +4,6 @@ pub(crate) mod lines;
 mod store;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use api::{Embed, Error, Fault};
@@ -12,8 +11,9 @@ use classify::Encoder;
 use learn::routing::{Card, Router};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use store::{FEEDBACK, Fared, Row, Store, written};
+pub(crate) use store::{FEEDBACK, Fared, Row, Store};
 
+use crate::journal::write_whole;
 use crate::opinions::{Opinion, Opinions};
 
 /// Training is repeatable.
@@ -76,11 +76,7 @@ impl Learnt {
     }
 
     fn keep(&self, path: &Path) -> std::io::Result<()> {
-        let beside = path.with_extension("tmp");
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(beside, path)
+        write_whole(path, |file| Ok(serde_json::to_writer(file, self)?))
     }
 
     /// How it did on outcomes that it had not seen.

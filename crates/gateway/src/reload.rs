@@ -1,4 +1,5 @@
-//! Reload: on SIGHUP, on a changed file, and when another process has built an index or trained a task.
+//! Reload: on SIGHUP, on a changed file, and when another process has built an index or changed which version of a task
+//! serves.
 //!
 //! All or nothing: a file with a mistake leaves what runs in place, and the log, `/api/config` and a gauge say so.
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::house::House;
 use crate::settings::Settings;
+use crate::tasks::version::STANDING;
 
 /// Editors write a file in several steps; the reload waits until they have been quiet this long.
 const QUIET: Duration = Duration::from_millis(300);
@@ -78,13 +80,16 @@ fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<Rec
         files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
     folders.sort();
     folders.dedup();
-    let index = settings.index.path.canonicalize()?;
-    folders.push(index.clone());
+    let (index, tasks) = (settings.index.path.canonicalize()?, tasks.canonicalize()?);
+    folders.extend([index.clone(), tasks.clone()]);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let writes = !matches!(event.kind, notify::EventKind::Access(_));
-        let ours =
-            |path: &PathBuf| files.iter().any(|file| path.starts_with(file)) || is_generation(path, &index);
+        let ours = |path: &PathBuf| {
+            files.iter().any(|file| path.starts_with(file))
+                || is_generation(path, &index)
+                || is_standing(path, &tasks)
+        };
         if writes && event.paths.iter().any(ours) {
             // A change is waiting already where the channel is full.
             let _ = changed.try_send(());
@@ -102,6 +107,11 @@ fn is_generation(path: &Path, index: &Path) -> bool {
         && path.file_name().and_then(OsStr::to_str).is_some_and(knowledge::is_generation)
 }
 
+/// Whether a path says which version of a task serves: not the labels and counts that the gateway itself writes.
+fn is_standing(path: &Path, tasks: &Path) -> bool {
+    path.starts_with(tasks) && path.file_name().is_some_and(|name| name == STANDING)
+}
+
 /// The files and folders whose change matters, by their true paths: what the watcher reports.
 fn watched_files(settings: &Settings) -> Vec<PathBuf> {
     let paths = [
@@ -109,7 +119,7 @@ fn watched_files(settings: &Settings) -> Vec<PathBuf> {
         settings.files.policy.clone(),
         settings.files.models.clone(),
         settings.files.exemplars.clone(),
-        settings.files.state.join("tasks"),
+        settings.files.tasks.clone(),
         // Not the folder: the gateway itself writes feedback into it.
         settings.files.state.join("outcomes/router.json"),
     ];

@@ -30,9 +30,12 @@ pub(crate) struct Learning {
 impl Decider {
     /// Takes up an index, a task or outcomes that another process has put in place.
     pub(crate) fn refresh(self: &Arc<Self>) {
-        let (tasks, problems) = Tasks::load(&self.settings.files.state, self.encoder.fingerprint());
+        let live = self.live.load();
+        let before = self.tasks.load();
+        let (tasks, problems) =
+            Tasks::open(&live.tasks, &self.settings.files.state, self.encoder.fingerprint(), Some(&before));
         for problem in problems {
-            tracing::warn!(%problem, "a trained task is left out");
+            tracing::warn!(%problem, "a task is left out");
         }
         self.tasks.store(Arc::new(tasks));
         self.take_up_outcomes();

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) index: IndexSettings,
     pub(crate) cache: CacheSettings,
     pub(crate) feedback: FeedbackSettings,
+    pub(crate) tasks: TaskSettings,
     /// Disk that the log of decisions may take; 0 keeps none.
     pub(crate) decisions_bytes_max: u64,
     pub(crate) tenants: Vec<TenantSettings>,
@@ -49,6 +50,8 @@ pub(crate) struct Files {
     pub(crate) policy: PathBuf,
     pub(crate) models: PathBuf,
     pub(crate) exemplars: PathBuf,
+    /// The folder of the tasks' declarations, which need not be there.
+    pub(crate) tasks: PathBuf,
     /// The folder of everything that the gateway writes: the book, trained heads.
     pub(crate) state: PathBuf,
 }
@@ -84,6 +87,15 @@ pub(crate) struct CacheSettings {
 pub(crate) struct FeedbackSettings {
     pub(crate) bytes_max: u64,
     pub(crate) keep: Duration,
+}
+
+/// Closed tasks that nobody has declared.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TaskSettings {
+    /// Prompts that look like a task are proposed as one.
+    pub(crate) discover: bool,
+    /// A proposal is declared without asking.
+    pub(crate) auto_adopt: bool,
 }
 
 /// A tenant and its key.
@@ -131,6 +143,7 @@ impl Settings {
             index: section(&root, "index", |table| reader.index(table)),
             cache: section(&root, "cache", |table| reader.cache(table)),
             feedback: section(&root, "feedback", feedback),
+            tasks: section(&root, "tasks", tasks),
             decisions_bytes_max: section(&root, "decisions", decisions_bytes_max),
             tenants: root
                 .optional("tenant")
@@ -168,6 +181,14 @@ fn feedback(table: Option<&Table<'_>>) -> FeedbackSettings {
     FeedbackSettings {
         bytes_max: bytes_max.unwrap_or(32 << 20),
         keep: Duration::from_secs(hours.unwrap_or(24) * 3600),
+    }
+}
+
+fn tasks(table: Option<&Table<'_>>) -> TaskSettings {
+    let switch = |key: &str| table.and_then(|table| table.optional(key).boolean());
+    TaskSettings {
+        discover: switch("discover").unwrap_or(true),
+        auto_adopt: switch("auto_adopt").unwrap_or(false),
     }
 }
 
@@ -224,6 +245,7 @@ impl Reader<'_> {
             policy: self.path(table, "policy", "policy.toml"),
             models: self.path(table, "models", "models.toml"),
             exemplars: self.path(table, "exemplars", "exemplars"),
+            tasks: self.path(table, "tasks", "tasks"),
             state: self.path(table, "state", "../var"),
         }
     }

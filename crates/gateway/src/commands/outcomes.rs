@@ -14,8 +14,9 @@ use crate::cli::OutcomesCommand;
 use crate::commands::{is_watched, load_settings, say};
 use crate::decider::vector;
 use crate::house::in_words;
+use crate::journal::packed;
 use crate::live::Files;
-use crate::outcomes::{Learnt, Row, Store, lines, path, written};
+use crate::outcomes::{Learnt, Row, Store, lines, path};
 use crate::renew::load_encoder;
 use crate::settings::Settings;
 
@@ -48,7 +49,7 @@ fn import(settings: &Settings, store: &Store, file: &Path, rename: &[String]) ->
         rows.push(Row {
             id: format!("{name}/{}", line.id()),
             models: renamed.collect(),
-            vector: written(&vector),
+            vector: packed(&vector),
             encoder: encoder.fingerprint().to_owned(),
             group: line.group,
             prompt: line.prompt,
@@ -88,7 +89,8 @@ fn renames(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 fn known_models(settings: &Settings) -> Result<Vec<String>, Failure> {
-    let policies = Files::read(settings).and_then(|files| files.check(settings)).map_err(Failure::Wrong)?;
+    let (policies, _) =
+        Files::read(settings).and_then(|files| files.check(settings)).map_err(Failure::Wrong)?;
     Ok(policies.catalogue().models().iter().map(|model| model.name.to_string()).collect())
 }
 

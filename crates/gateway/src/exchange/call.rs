@@ -9,8 +9,10 @@ use http::{HeaderName, HeaderValue};
 use super::decide::Decided;
 use super::ground::{Ground, Grounded, annotate, sources};
 use super::{Step, Ticket, check};
-use crate::house::{Backend, now_s};
+use crate::decider::Insight;
+use crate::house::{Backend, House, now_s};
 use crate::reader;
+use crate::tasks::{Case, Task, in_share, with_examples};
 
 /// An exchange with an answer that has begun.
 pub(crate) struct Called {
@@ -106,6 +108,12 @@ impl Grounded {
             Some(ground) if model != "extractive" => &ground.request(&self.decided.request)?,
             _ => &self.decided.request,
         };
+        let shown = ticket.live.is_external(model).then(|| shown(&self.decided.insight, request)).flatten();
+        self.decided.with_examples = shown.as_ref().map(Shown::has_examples);
+        let request = match &shown {
+            Some(Shown::With(request)) => &**request,
+            Some(Shown::Without) | None => request,
+        };
         let supports =
             ticket.live.policies.catalogue().get(model).is_some_and(|model| model.supports.logprobs);
         let checked = check::with_logprobs(&self.decided.plan.checks, request).filter(|_| supports && !last);
@@ -113,12 +121,15 @@ impl Grounded {
         let backend = house.backend(model)?;
         let reply = match &*backend {
             Backend::Task => {
-                let task = house.decider.tasks.load().get(model.trim_start_matches(policy::TASK_PREFIX))?;
-                let known = self.decided.insight.vector.clone();
-                let request = request.clone();
+                let asked = TaskCall {
+                    task: house.decider.tasks.load().get(model.trim_start_matches(policy::TASK_PREFIX))?,
+                    case: self.decided.insight.case.clone(),
+                    request: request.clone(),
+                    id,
+                    must: last,
+                };
                 let house = Arc::clone(&house);
-                let work = move || task.answer(&request, known, &*house.decider.encoder, &id, now_s(), last);
-                Reply::Whole(Box::new(blocking(ticket, work).await?))
+                Reply::Whole(Box::new(blocking(ticket, move || asked.answer(&house)).await?))
             }
             Backend::Extractive => {
                 let Some(ground) = self.ground.take() else {
@@ -154,6 +165,65 @@ impl Grounded {
             Reply::Whole(completion) => Ok(Answer::Whole(*completion)),
             Reply::Stream(rest) => begin(ticket, rest).await,
         }
+    }
+}
+
+/// A prompt for a large model that examples of its task could help.
+enum Shown {
+    With(Box<ChatRequest>),
+    /// Left as it came, to see what examples do.
+    Without,
+}
+
+impl Shown {
+    fn has_examples(&self) -> bool {
+        matches!(self, Self::With(_))
+    }
+}
+
+/// The request with the nearest labelled examples of its task; `None` where there are none to be shown.
+fn shown(insight: &Insight, request: &ChatRequest) -> Option<Shown> {
+    let case = insight.case.as_ref().filter(|case| !case.shots.is_empty())?;
+    let spec = case.task.spec();
+    let told = with_examples(request, &spec, &case.shots)?;
+    // Salted, so that the same requests do not also share a canary.
+    let without = in_share(&format!("without {}", case.input), spec.few.without_share);
+    Some(if without { Shown::Without } else { Shown::With(Box::new(told)) })
+}
+
+/// A request to a task's model, on a thread that may block.
+struct TaskCall {
+    task: Arc<Task>,
+    /// What the model has said already, when the policy asked.
+    case: Option<Case>,
+    request: ChatRequest,
+    id: String,
+    /// No other target waits: it answers even what its certificate does not cover.
+    must: bool,
+}
+
+impl TaskCall {
+    fn answer(self, house: &House) -> Result<Completion, Error> {
+        let Self { task, case, request, id, must } = self;
+        let encoder = &*house.decider.encoder;
+        let own = case.filter(|case| Arc::ptr_eq(&case.task, &task));
+        let (input, opinion) = match own {
+            Some(Case { input, opinion: Some(opinion), .. }) => (input, opinion),
+            own => {
+                let (system, user) = (request.system_text(), request.last_user_text());
+                let (input, vector) = match own {
+                    Some(case) => (case.input, case.vector),
+                    None => (task.spec().input(&system, &user).unwrap_or(&user).to_owned(), None),
+                };
+                let opinion = task.ask(&input, vector, encoder)?;
+                (input, opinion)
+            }
+        };
+        if !opinion.accepted && !must {
+            let said = format!("The certificate of task/{} does not cover this request.", task.name);
+            return Err(Error::new(Fault::Unprocessable, "task_unsure", said));
+        }
+        Ok(opinion.completion(&task.name, &input, &request, encoder, &id, now_s()))
     }
 }
 

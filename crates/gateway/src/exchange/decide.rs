@@ -11,6 +11,7 @@ use super::{Step, Ticket};
 use crate::decider::{Case, Insight};
 use crate::decisions::Decision;
 use crate::house::now_ms;
+use crate::metrics::TaskLabels;
 use crate::stated::Stated;
 use crate::wishes::Wishes;
 
@@ -36,6 +37,8 @@ pub(crate) struct Decided {
     pub(crate) key: Option<Key>,
     pub(crate) insight: Insight,
     pub(crate) plan: Arc<Plan>,
+    /// Whether the prompt of the last call carried examples of its task; `None` where there were none to be shown.
+    pub(crate) with_examples: Option<bool>,
 }
 
 /// A request whose worst case is paid for.
@@ -64,6 +67,10 @@ impl Classified {
             Ok(plan) => {
                 let plan = Arc::new(plan);
                 ticket.set_plan(&plan, insight.signals.tokens_in);
+                if let Some(case) = &insight.case {
+                    let labels = TaskLabels { task: case.task.name.clone(), result: case.result() };
+                    ticket.house.metrics.task_answers.get_or_create(&labels).inc();
+                }
                 ticket.set_decision(Decision {
                     revision: ticket.live.revision.clone(),
                     stated,
@@ -73,7 +80,7 @@ impl Classified {
                 });
                 ticket.stage("decide");
                 let key = key.filter(|_| plan.cache.write);
-                Ok(Decided { ticket, wishes, request, key, insight, plan })
+                Ok(Decided { ticket, wishes, request, key, insight, plan, with_examples: None })
             }
             Err(error) => Err(ticket.refuse(&error)),
         }

@@ -13,7 +13,9 @@ use super::{Arrived, Step};
 use crate::answered::{Answered, same_answer};
 use crate::body::Body;
 use crate::house::House;
-use crate::outcomes::{Fared, Row, written};
+use crate::journal::packed;
+use crate::outcomes::{Fared, Row};
+use crate::tasks::clerk::{News, Told};
 
 /// Takes one verdict.
 pub(crate) async fn feedback(arrived: Arrived) -> Response<Body> {
@@ -30,11 +32,26 @@ async fn feedback_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
         .and_then(|bytes| parse_object(&bytes))
         .and_then(|body| Said::from_body(&body));
     let judged = said.and_then(|said| said.judge(&house, &ticket.tenant.name));
-    let (id, score, answered) = match judged {
+    let (id, score, label, answered) = match judged {
         Ok(judged) => judged,
         Err(error) => return Err(ticket.refuse(&error)),
     };
     let told = json!({ "object": "feedback", "id": id, "model": answered.model, "score": score });
+    if let (Some(label), Some((task, input, with_examples))) = (label, &answered.task) {
+        let news = News::Told(Box::new(Told {
+            tenant: Arc::clone(&answered.tenant),
+            task: Arc::clone(task),
+            input: input.clone(),
+            label,
+            said: answered.said.clone(),
+            with_examples: *with_examples,
+            decision: id.clone(),
+        }));
+        if !house.clerk.tell(news) {
+            let busy = Error::new(Fault::Unavailable, "busy", "Too many labels at once: send it again.");
+            return Err(ticket.refuse(&busy));
+        }
+    }
     let work = move || keep(&house, id, score, &answered);
     match tokio::task::spawn_blocking(work).await.map_err(Error::internal).and_then(|kept| kept) {
         Ok(()) => Ok(ticket.answer(&told)),
@@ -55,7 +72,7 @@ fn keep(house: &Arc<House>, id: String, score: f64, answered: &Answered) -> Resu
         group: String::new(),
         prompt: answered.prompt.clone(),
         models: BTreeMap::from([(answered.model.clone(), fared)]),
-        vector: written(&vector),
+        vector: packed(&vector),
         encoder: api::Embed::fingerprint(&*decider.encoder).to_owned(),
     };
     decider.learn_from(&row)
@@ -120,7 +137,7 @@ impl Said {
     }
 
     /// The answer that is meant, and its score.
-    fn judge(self, house: &House, tenant: &str) -> Result<(String, f64, Arc<Answered>), Error> {
+    fn judge(self, house: &House, tenant: &str) -> Result<Judged, Error> {
         let Some(answered) = house.judgeable.get(&self.id, tenant) else {
             let shown: String = self.id.chars().take(100).collect();
             let message = format!(
@@ -139,9 +156,19 @@ impl Said {
                 }
             },
         };
-        Ok((self.id, score, answered))
+        let label = match self.verdict {
+            Verdict::Label(label) => Some(label),
+            Verdict::Score(_) => None,
+        };
+        if let (Some(label), Some((task, ..))) = (&label, &answered.task) {
+            task.check_label(label).map_err(|why| Error::field("label", why))?;
+        }
+        Ok((self.id, score, label, answered))
     }
 }
+
+/// The answer's id, its score, the label that it should have had, and the answer.
+type Judged = (String, f64, Option<String>, Arc<Answered>);
 
 #[cfg(test)]
 mod tests {

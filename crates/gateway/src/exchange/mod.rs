@@ -14,6 +14,8 @@
 //! | relay    | `relay.rs`  | in-band, once the first byte is out                         |
 
 mod admit;
+mod aside;
+mod audit;
 mod call;
 mod check;
 mod decide;
@@ -30,11 +32,11 @@ mod ticket;
 use http::Response;
 
 pub(crate) use admit::{Arrived, presented_key};
+pub(crate) use aside::ASIDES_MAX;
 pub(crate) use embeddings::embeddings;
 pub(crate) use feedback::feedback;
 pub(crate) use ground::{Ground, annotate, sources};
 pub(crate) use route::route;
-pub(crate) use shadow::SHADOWS_MAX;
 pub(crate) use ticket::refusal;
 
 use crate::body::Body;

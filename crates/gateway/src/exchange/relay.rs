@@ -16,11 +16,14 @@ use tokio::sync::mpsc;
 use super::call::{Answer, Called, estimated};
 use super::decide::Decided;
 use super::ground::sources;
-use super::{Ticket, shadow};
-use crate::answered::{self, Answered};
+use super::{Ticket, audit, shadow};
+use crate::answered::{self, Answered, LABEL_BYTES_MAX};
 use crate::body::{Body, fed, whole};
 use crate::explain;
 use crate::house::now_ms;
+use crate::tasks::clerk::{Heard, News};
+use crate::tasks::is_single_turn;
+use crate::tasks::said::{self, single_text};
 
 /// A comment goes out after this long a silence, so that proxies between us and the client keep the connection.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
@@ -250,7 +253,13 @@ fn keep_in_mind(decided: &Decided, completion: &Completion) {
     if plan.private {
         return;
     }
+    tell_clerk(decided, completion);
+    audit::cast(decided, completion);
     if ticket.house.decider.settings.feedback.bytes_max > 0 {
+        let task = insight
+            .case
+            .as_ref()
+            .map(|case| (Arc::clone(&case.task), case.input.clone(), decided.with_examples));
         let answered = Answered {
             tenant: Arc::clone(&ticket.tenant.name),
             prompt: request.last_user_text(),
@@ -258,16 +267,51 @@ fn keep_in_mind(decided: &Decided, completion: &Completion) {
             model: ticket.record.model.clone(),
             cost: ticket.record.cost,
             said: answered::short(completion),
+            task,
         };
         ticket.house.judgeable.put(ticket.id(), answered);
     }
     shadow::cast(ticket, plan, request, completion);
 }
 
-/// Remembers a whole answer where the plan allows it; what is remembered comes back as JSON.
+/// Lets the clerk know of an answer that may be a label, or one of a task's own.
+fn tell_clerk(decided: &Decided, completion: &Completion) {
+    let Decided { ticket, request, insight, .. } = decided;
+    let Some(answer) = single_text(completion) else { return };
+    let model = &ticket.record.model;
+    // What is no task's, and too long for a label, is of no interest.
+    if insight.case.is_none() && (answer.len() > LABEL_BYTES_MAX || request.tools) {
+        return;
+    }
+    let heard = Heard {
+        tenant: Arc::clone(&ticket.tenant.name),
+        system: request.system_text(),
+        user: request.last_user_text(),
+        single_turn: is_single_turn(request),
+        contract: request.contract.clone(),
+        header: decided.wishes.task.clone(),
+        answer: answer.to_owned(),
+        logprob: said::logprob(completion),
+        external: ticket.live.is_external(model),
+        model: model.clone(),
+        decision: ticket.id().to_owned(),
+        prompt_tokens: ticket.record.tokens.prompt,
+        case: insight.case.clone(),
+        with_examples: decided.with_examples,
+    };
+    if !ticket.house.clerk.tell(News::Heard(Box::new(heard))) {
+        ticket.house.metrics.untold.inc();
+    }
+}
+
+/// Remembers a whole answer where the plan allows it; what is remembered comes back as JSON. A task's model is quick enough,
+/// and what it says holds no longer than its certificate.
 fn remember(ticket: &Ticket, key: Option<&Key>, completion: &Completion) -> Option<Bytes> {
     let (Some(key), Some(track)) = (key, ticket.record.track) else { return None };
     let record = &ticket.record;
+    if record.model.starts_with(policy::TASK_PREFIX) {
+        return None;
+    }
     let origin = Origin {
         track,
         model: record.model.clone(),

@@ -2,43 +2,42 @@
 //! answers agree shows what a change of targets would do, before it is made. Never for a private request.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use api::{ChatRequest, Completion, Contract, Error, Money, Plan, Shadow, Tenant, Usage, cosine};
-use ledger::{Record, Tokens};
+use api::{ChatRequest, Completion, Contract, Plan, cosine};
+use ledger::Record;
 
-use super::call::{gather_reply, usage_of};
+use super::aside::{Aside, Asked, seat};
+use super::call::usage_of;
 use super::ticket::Ticket;
 use crate::answered::same_answer;
 use crate::decisions::{Compared, Entry, Told};
-use crate::house::{Backend, House, now_ms};
-use crate::live::Live;
 use crate::metrics::ShadowLabels;
-
-/// Shadows under way at once; beyond, requests cast none.
-pub(crate) const SHADOWS_MAX: usize = 8;
-/// A shadow's reservation outlives its deadline by this much.
-const SETTLING: Duration = Duration::from_secs(60);
+use crate::tasks::in_share;
 
 /// Sends a request to its plan's shadow as well, if it belongs to the share.
 pub(super) fn cast(ticket: &Ticket, plan: &Plan, request: &ChatRequest, given: &Completion) {
     let Some(shadow) =
-        plan.shadow.as_ref().filter(|shadow| !plan.private && chosen(ticket.id(), shadow.share))
+        plan.shadow.as_ref().filter(|shadow| !plan.private && in_share(ticket.id(), shadow.share))
     else {
         return;
     };
-    let Ok(seat) = Arc::clone(&ticket.house.shadows).try_acquire_owned() else { return };
+    let Some(seat) = seat(&ticket.house) else { return };
     let cast = Cast {
-        house: Arc::clone(&ticket.house),
-        live: Arc::clone(&ticket.live),
+        aside: Aside {
+            house: Arc::clone(&ticket.house),
+            live: Arc::clone(&ticket.live),
+            payer: format!("shadow of {}", plan.policy),
+            usd_per_day: shadow.usd_per_day,
+            policy: plan.policy.clone(),
+            reason: "shadow",
+            model: shadow.model.clone(),
+            prompt_tokens: usage_of(given, request).prompt_tokens,
+            request: request.clone(),
+            deadline: plan.deadline,
+        },
         decision: ticket.id().to_owned(),
         model: ticket.record.model.clone(),
-        policy: plan.policy.clone(),
-        request: request.clone(),
         given: given.clone(),
-        worst: worst(&ticket.live, &shadow.model, request, given),
-        deadline: plan.deadline,
-        shadow: shadow.clone(),
     };
     tokio::spawn(async move {
         cast.run().await;
@@ -46,135 +45,50 @@ pub(super) fn cast(ticket: &Ticket, plan: &Plan, request: &ChatRequest, given: &
     });
 }
 
-/// Whether an exchange belongs to a share: the same answer whenever it is asked.
-fn chosen(id: &str, share: f32) -> bool {
-    let hash = blake3::hash(id.as_bytes());
-    let [a, b, c, d, ..] = *hash.as_bytes();
-    f64::from(u32::from_le_bytes([a, b, c, d])) < f64::from(share) * f64::from(u32::MAX)
-}
-
-/// The most that the shadow can cost: the prompt as it was counted for the answer that was given, and the longest answer.
-fn worst(live: &Live, model: &str, request: &ChatRequest, given: &Completion) -> Money {
-    let Some(model) = live.policies.catalogue().get(model) else { return Money::ZERO };
-    let longest =
-        request.sampling.max_tokens.map_or(model.output_tokens_max, |max| max.min(model.output_tokens_max));
-    let answers = u64::from(request.sampling.n.max(1));
-    model.prices.cost(&Usage::exact(usage_of(given, request).prompt_tokens, longest.saturating_mul(answers)))
-}
-
 struct Cast {
-    house: Arc<House>,
-    live: Arc<Live>,
+    aside: Aside,
     decision: String,
+    /// The model whose answer the client has.
     model: String,
-    policy: String,
-    request: ChatRequest,
     given: Completion,
-    /// The most that it may cost.
-    worst: Money,
-    deadline: Duration,
-    shadow: Shadow,
 }
 
 impl Cast {
     async fn run(self) {
-        let now = now_ms();
-        // A tenant of its own: what is learnt here is the operator's, and so is the bill.
-        let tenant = Tenant {
-            name: Arc::from(format!("shadow of {}", self.policy)),
-            daily_budget: Some(self.shadow.usd_per_day),
-            ..Tenant::open()
-        };
-        let expires = now + u64::try_from((self.deadline + SETTLING).as_millis()).unwrap_or(u64::MAX / 2);
-        let Ok(reservation) = self.house.funds.reserve(&tenant, self.worst, now, expires) else {
-            self.count("no_budget");
-            return;
-        };
-        let began = Instant::now();
-        let answered = self.answer().await;
-        let mut record = self.record(&tenant, now, began.elapsed());
-        let agreement = match answered {
-            Ok(completion) => {
-                let usage = usage_of(&completion, &self.request);
-                record.status = 200;
-                record.tokens = Tokens::from(&usage);
-                record.cost = self.live.prices(&self.shadow.model).cost(&usage);
-                record.reference_cost = record.cost;
-                self.agreement(completion).await
+        match self.aside.ask().await {
+            Asked::NoBudget => self.count("no_budget"),
+            Asked::Failed(record) => self.tell(record, None),
+            Asked::Answered(record, completion) => {
+                let agreement = self.agreement(&completion).await;
+                self.tell(record, agreement);
             }
-            Err(error) => {
-                tracing::info!(decision = %self.decision, model = %self.shadow.model, %error, "a shadow failed");
-                record.status = error.fault.status();
-                record.error_code = Some(error.code.to_owned());
-                None
-            }
-        };
-        reservation.post(record.cost);
-        self.tell(record, agreement);
-    }
-
-    fn record(&self, tenant: &Tenant, at_ms: u64, took: Duration) -> Record {
-        Record {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            at_ms,
-            tenant: tenant.name.to_string(),
-            policy: self.policy.clone(),
-            reason: "shadow".to_owned(),
-            model: self.shadow.model.clone(),
-            provider: self.live.provider_of(&self.shadow.model).to_owned(),
-            attempts: 1,
-            whole_ms: took.as_secs_f64() * 1e3,
-            ..Record::default()
         }
     }
 
     fn tell(&self, record: Record, agreement: Option<f32>) {
+        let house = &self.aside.house;
         let told =
             Told::Shadow(Compared { decision: self.decision.clone(), model: self.model.clone(), agreement });
-        if !self.house.decisions.add(Entry { record: record.clone(), told }) {
-            self.house.metrics.decisions_left_out.inc();
+        if !house.decisions.add(Entry { record: record.clone(), told }) {
+            house.metrics.decisions_left_out.inc();
         }
-        if self.house.book.append(record).is_err() {
-            self.house.metrics.unrecorded.inc();
+        if house.book.append(record).is_err() {
+            house.metrics.unrecorded.inc();
         }
         if let Some(agreement) = agreement {
             let labels = self.labels("compared");
-            self.house.metrics.shadow_agreement.get_or_create(&labels).observe(f64::from(agreement));
+            house.metrics.shadow_agreement.get_or_create(&labels).observe(f64::from(agreement));
         }
         self.count(if agreement.is_some() { "compared" } else { "failed" });
     }
 
-    async fn answer(&self) -> Result<Completion, Error> {
-        let deadline = Instant::now() + self.deadline;
-        let backend = self.house.backend(&self.shadow.model)?;
-        let reply = match &*backend {
-            Backend::Upstream { upstream, id } => {
-                upstream.chat(id, &self.request, deadline, &[]).await?.reply
-            }
-            Backend::Llama(local) => api::Reply::Stream(local.chat(
-                &self.request,
-                &format!("chatcmpl-{}", self.decision),
-                crate::house::now_s(),
-                &self.shadow.model,
-                deadline,
-            )?),
-            Backend::Task | Backend::Extractive => {
-                return Err(Error::internal("a shadow is a model of models.toml"));
-            }
-            Backend::Missing(why) => {
-                return Err(Error::new(api::Fault::Unavailable, "target_unavailable", why.clone()));
-            }
-        };
-        gather_reply(reply).await
-    }
-
     /// How much two answers agree: equal or not where there is a contract, else the cosine of their vectors.
-    async fn agreement(&self, other: Completion) -> Option<f32> {
-        let [one, other] = [text(&self.given)?, text(&other)?];
-        if self.request.contract != Contract::Free {
+    async fn agreement(&self, other: &Completion) -> Option<f32> {
+        let [one, other] = [text(&self.given)?, text(other)?];
+        if self.aside.request.contract != Contract::Free {
             return Some(f32::from(u8::from(same_answer(&one, &other))));
         }
-        let house = Arc::clone(&self.house);
+        let house = Arc::clone(&self.aside.house);
         let work = move || {
             let alike = cosine(&house.decider.vector(&one).ok()?, &house.decider.vector(&other).ok()?);
             Some(alike.clamp(0.0, 1.0))
@@ -183,14 +97,14 @@ impl Cast {
     }
 
     fn count(&self, result: &'static str) {
-        self.house.metrics.shadows.get_or_create(&self.labels(result)).inc();
+        self.aside.house.metrics.shadows.get_or_create(&self.labels(result)).inc();
     }
 
     fn labels(&self, result: &'static str) -> ShadowLabels {
         ShadowLabels {
-            policy: self.policy.clone(),
+            policy: self.aside.policy.clone(),
             model: self.model.clone(),
-            shadow: self.shadow.model.clone(),
+            shadow: self.aside.model.clone(),
             result,
         }
     }
@@ -198,16 +112,4 @@ impl Cast {
 
 fn text(completion: &Completion) -> Option<String> {
     completion.choices.first()?.message.content.clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_what_it_says() {
-        let of = |share: f32| (0..2000).filter(|number| chosen(&format!("id-{number}"), share)).count();
-        assert_eq!((of(0.0), of(1.0)), (0, 2000));
-        assert!((150..250).contains(&of(0.1)), "{}", of(0.1));
-    }
 }

@@ -2,18 +2,17 @@
 //! are replaced whole; feedback is appended by the gateway alone. Refuses private requests: its callers never bring one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use api::{Embed, Error, Vector};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use api::{Embed, Error};
 use classify::Encoder;
 use learn::routing::{Outcome, Trial};
 use serde::{Deserialize, Serialize};
 
 use crate::decider::vector;
+use crate::journal::{Journal, unpacked};
 
 /// The source that `/v1/feedback` writes.
 pub(crate) const FEEDBACK: &str = "feedback";
@@ -54,17 +53,6 @@ impl From<Fared> for Outcome {
     }
 }
 
-/// A vector as text.
-pub(crate) fn written(vector: &[f32]) -> String {
-    STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-}
-
-fn read_vector(text: &str) -> Option<Vector> {
-    let bytes = STANDARD.decode(text).ok()?;
-    let whole = bytes.len().is_multiple_of(4).then(|| bytes.chunks_exact(4));
-    Some(whole?.map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
-}
-
 /// A source and what it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Source {
@@ -91,6 +79,10 @@ impl Store {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.jsonl"))
+    }
+
+    fn journal(&self, name: &str) -> Journal {
+        Journal::new(self.path(name))
     }
 
     /// The names of all sources, sorted.
@@ -123,12 +115,11 @@ impl Store {
         self.names()?.into_iter().map(source).collect()
     }
 
-    /// The rows of a source, each id once; lines that a crash has torn are none.
+    /// The rows of a source, each id once.
     fn rows(&self, name: &str) -> io::Result<Vec<Row>> {
         let mut rows: Vec<Row> = Vec::new();
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
-        for line in BufReader::new(File::open(self.path(name))?).split(b'\n') {
-            let Ok(row) = serde_json::from_slice::<Row>(&line?) else { continue };
+        for row in self.journal(name).read::<Row>()? {
             match places.get(&row.id) {
                 Some(place) => rows[*place] = row,
                 None => {
@@ -142,15 +133,7 @@ impl Store {
 
     /// Replaces a source, all or nothing.
     pub(crate) fn replace(&self, name: &str, rows: &[Row]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let beside = self.folder.join(format!("{name}.tmp"));
-        let mut file = io::BufWriter::new(File::create(&beside)?);
-        for row in rows {
-            serde_json::to_writer(&mut file, row)?;
-            file.write_all(b"\n")?;
-        }
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(beside, self.path(name))
+        self.journal(name).replace(rows)
     }
 
     /// Forgets a source; false where there was none.
@@ -164,15 +147,7 @@ impl Store {
 
     /// Adds a verdict. Only the gateway calls this, one at a time.
     pub(crate) fn append_feedback(&self, row: &Row) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let mut line = serde_json::to_vec(row)?;
-        line.push(b'\n');
-        let mut file = OpenOptions::new().create(true).append(true).open(self.path(FEEDBACK))?;
-        if file.metadata()?.len() > 0 && !ends_with_newline(&self.path(FEEDBACK))? {
-            file.write_all(b"\n")?;
-        }
-        file.write_all(&line)?;
-        file.sync_data()
+        self.journal(FEEDBACK).append([row])
     }
 
     /// Keeps the newest verdicts only.
@@ -211,7 +186,7 @@ impl Store {
         let mut trials = Vec::new();
         for name in self.names().map_err(Error::internal)? {
             for row in self.rows(&name).map_err(Error::internal)? {
-                let kept = (row.encoder == encoder.fingerprint()).then(|| read_vector(&row.vector)).flatten();
+                let kept = (row.encoder == encoder.fingerprint()).then(|| unpacked(&row.vector)).flatten();
                 let vector = match kept {
                     Some(vector) => vector,
                     None => vector(encoder, &row.prompt)?,
@@ -225,18 +200,10 @@ impl Store {
     }
 }
 
-fn ends_with_newline(path: &Path) -> io::Result<bool> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::packed;
 
     fn row(id: &str, score: f64) -> Row {
         Row {
@@ -244,7 +211,7 @@ mod tests {
             group: String::new(),
             prompt: format!("prompt of {id}"),
             models: BTreeMap::from([("m".to_owned(), Fared { score: Some(score), cost: None })]),
-            vector: written(&[0.25, -1.5]),
+            vector: packed(&[0.25, -1.5]),
             encoder: "e".to_owned(),
         }
     }
@@ -265,23 +232,5 @@ mod tests {
         assert_eq!(told, [("bench", 2), ("feedback", 1)]);
         assert_eq!(store.rows(FEEDBACK).expect("readable"), [row("c", 0.0)]);
         assert!(store.remove("bench").expect("removed") && !store.remove("bench").expect("gone"));
-    }
-
-    #[test]
-    fn a_torn_line_costs_only_itself() {
-        let state = tempfile::tempdir().expect("a folder");
-        let store = Store::new(state.path());
-        store.append_feedback(&row("a", 1.0)).expect("kept");
-        let mut file = OpenOptions::new().append(true).open(store.path(FEEDBACK)).expect("the file");
-        file.write_all(b"{\"id\":\"to").expect("room");
-        store.append_feedback(&row("b", 1.0)).expect("kept");
-        assert_eq!(store.rows(FEEDBACK).expect("readable"), [row("a", 1.0), row("b", 1.0)]);
-    }
-
-    #[test]
-    fn vectors_survive_being_written() {
-        let vector = vec![0.1, -2.5e-7, 3.4e38];
-        assert_eq!(read_vector(&written(&vector)), Some(vector));
-        assert_eq!(read_vector("AAA"), None);
     }
 }

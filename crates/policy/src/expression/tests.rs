@@ -103,7 +103,10 @@ fn answers_follow_the_request() {
         ("reasoning >= 0.7", Ok(true)),
         ("reasoning > 0.7", Ok(false)),
         ("kind == \"code\" && request.contract == \"json_object\"", Ok(true)),
-        ("task == \"intent\" && task_labels >= 50 && task_in_distribution > 0.5 && task_accepted == 1.0", Ok(true)),
+        (
+            "task == \"intent\" && task_labels >= 50 && task_in_distribution > 0.5 && task_accepted == 1.0",
+            Ok(true),
+        ),
         ("\"beta\" in tags && tags.exists(t, t.startsWith(\"team=\")) && !(\"x\" in tags)", Ok(true)),
         ("tags.all(t, t == \"beta\")", Ok(false)),
         ("request.stream && request.messages == 3 && index_ready && tenant == \"default\"", Ok(true)),

@@ -114,7 +114,12 @@ fn signals() -> impl Strategy<Value = Signals> {
             kind,
             like,
         )| {
-            let task = like.map(|in_distribution| TaskMatch { name: "t".into(), labels: 9, in_distribution, accepted: 1.0 });
+            let task = like.map(|in_distribution| TaskMatch {
+                name: "t".into(),
+                labels: 9,
+                in_distribution,
+                accepted: 1.0,
+            });
             let base = Signals {
                 knowledge,
                 noise,

@@ -1,0 +1,485 @@
+//! The one thread that changes tasks while the gateway serves: it takes labels, counts, demotes and promotes, proposes, and
+//! sets trainings going. Requests only tell it what happened, and never wait for it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use api::Contract;
+use classify::{Discovery, Seen};
+use learn::task::Truth;
+
+use super::labels::{Added, By, INPUT_BYTES_MAX, Kept, Label};
+use super::task::{Case, Opinion, Task, Training};
+use super::training::train_aside;
+use super::{Asked, adopt, folder, label_set, undeclared};
+use crate::decider::Decider;
+use crate::house::now_ms;
+use crate::journal::write_whole;
+
+/// News that may wait; more are dropped, and counted.
+const QUEUE_MAX: usize = 4096;
+/// News that are taken together, so that their labels are written together.
+const TAKEN_AT_ONCE: usize = 256;
+/// How often the clerk looks around where there is no news.
+const TICK: Duration = Duration::from_secs(5);
+/// How often counts are written that may be lost.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often labels are looked through for what is too old.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// After a demotion so many new labels, or this share of what is known, are worth a training.
+const FRESH_MIN: usize = 100;
+const FRESH_SHARE: usize = 20;
+
+/// An answer that was given to a request that is not private.
+pub(crate) struct Heard {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) system: String,
+    pub(crate) user: String,
+    pub(crate) single_turn: bool,
+    pub(crate) contract: Contract,
+    /// `x-pointsman-task`.
+    pub(crate) header: Option<String>,
+    pub(crate) answer: String,
+    pub(crate) logprob: Option<f64>,
+    /// Who answered, and whether that is a model of the catalogue behind an API.
+    pub(crate) model: String,
+    pub(crate) external: bool,
+    pub(crate) decision: String,
+    pub(crate) prompt_tokens: u64,
+    /// The task, where the policy asked for it.
+    pub(crate) case: Option<Case>,
+    /// The prompt carried examples of ours, or could have and did not.
+    pub(crate) with_examples: Option<bool>,
+}
+
+/// An accepted answer and what the reference says.
+pub(crate) struct Audited {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) case: Case,
+    pub(crate) opinion: Opinion,
+    pub(crate) reference: String,
+    pub(crate) answer: String,
+    pub(crate) decision: String,
+}
+
+/// An answer of a model that labels, and its answer when it was asked again.
+pub(crate) struct AskedAgain {
+    pub(crate) case: Case,
+    pub(crate) model: String,
+    pub(crate) first: String,
+    pub(crate) second: String,
+}
+
+/// A label that a person gave.
+pub(crate) struct Told {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) task: Arc<Task>,
+    pub(crate) input: String,
+    pub(crate) label: String,
+    /// What had been answered, and whether that prompt carried examples.
+    pub(crate) said: Option<String>,
+    pub(crate) with_examples: Option<bool>,
+    pub(crate) decision: String,
+}
+
+/// What the clerk is told.
+pub(crate) enum News {
+    Heard(Box<Heard>),
+    Audited(Box<Audited>),
+    AskedAgain(Box<AskedAgain>),
+    Told(Box<Told>),
+    Trained(Arc<Task>, Result<(), String>),
+}
+
+/// The way to the clerk, and what it knows of tasks that nobody has declared.
+#[derive(Clone)]
+pub(crate) struct Clerk {
+    news: SyncSender<News>,
+    discovery: Arc<Mutex<Discovery>>,
+}
+
+impl Clerk {
+    /// Sets the clerk to work.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start(decider: &Arc<Decider>) -> io::Result<Self> {
+        let (news, inbox) = sync_channel(QUEUE_MAX);
+        let discovery = Arc::new(Mutex::new(read_discovery(&decider.settings.files.state)));
+        let clerk = Self { news, discovery };
+        let desk = Desk {
+            decider: Arc::clone(decider),
+            clerk: clerk.clone(),
+            kept_at: Instant::now(),
+            forgot_at: Instant::now(),
+            discovered: false,
+        };
+        thread::Builder::new().name("clerk".to_owned()).spawn(move || desk.work(&inbox))?;
+        Ok(clerk)
+    }
+
+    /// Tells the clerk; false where it has too much to do already.
+    pub(crate) fn tell(&self, news: News) -> bool {
+        self.news.try_send(news).is_ok()
+    }
+
+    /// Prompts that look like tasks nobody has declared.
+    pub(crate) fn proposals(&self) -> Vec<classify::Proposal> {
+        self.discovery.lock().unwrap_or_else(PoisonError::into_inner).proposals()
+    }
+}
+
+/// Where the groups of prompts are kept across restarts.
+pub(crate) fn discovery_path(state: &Path) -> PathBuf {
+    folder(state).join("discovery.json")
+}
+
+/// What was discovered before; what cannot be read is begun anew.
+pub(crate) fn read_discovery(state: &Path) -> Discovery {
+    let bytes = std::fs::read(discovery_path(state)).ok();
+    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+struct Desk {
+    decider: Arc<Decider>,
+    clerk: Clerk,
+    kept_at: Instant,
+    forgot_at: Instant,
+    /// Something was discovered that is not on disk yet.
+    discovered: bool,
+}
+
+/// Labels that came together, by task.
+type Brought = BTreeMap<String, (Arc<Task>, Vec<Kept>)>;
+
+impl Desk {
+    fn work(mut self, inbox: &Receiver<News>) {
+        loop {
+            let first = match inbox.recv_timeout(TICK) {
+                Ok(news) => Some(news),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut brought = Brought::new();
+            for news in first.into_iter().chain(inbox.try_iter()).take(TAKEN_AT_ONCE) {
+                self.take(news, &mut brought);
+            }
+            self.file(brought);
+            self.look_around();
+        }
+    }
+
+    fn take(&mut self, news: News, brought: &mut Brought) {
+        match news {
+            News::Heard(heard) => self.hear(*heard, brought),
+            News::Audited(audited) => audit(*audited, brought),
+            News::AskedAgain(again) => ask_again(&again),
+            News::Told(told) => person(*told, brought),
+            News::Trained(task, result) => trained(&task, result),
+        }
+    }
+
+    /// An answer: of a task, or of what may become one.
+    fn hear(&mut self, mut heard: Heard, brought: &mut Brought) {
+        let case = heard.case.take().or_else(|| self.recognize(&heard));
+        let Some(case) = case else {
+            self.discover(&heard);
+            return;
+        };
+        let task = &case.task;
+        if let Some(opinion) = &case.opinion {
+            see_request(task, opinion);
+        }
+        let spec = task.spec();
+        let listed = label_set(&heard.contract).unwrap_or_default();
+        let said = task.form(&spec, &listed).read(&heard.answer);
+        if let Some(with_examples) = heard.with_examples {
+            let mut watch = task.watch();
+            let arm = watch.few.arm(with_examples);
+            arm.form.add(said.is_some());
+            arm.prompt_tokens += heard.prompt_tokens;
+        }
+        let labels = task.is_labelled_by(&heard.model, heard.external);
+        if let (true, Some(truth)) = (labels, said) {
+            let vector = case.vector.map(Arc::new);
+            let label = Label {
+                tenant: heard.tenant.to_string(),
+                input: case.input,
+                truth,
+                by: By::Model,
+                model: Some(heard.model),
+                logprob: heard.logprob,
+                decision: Some(heard.decision),
+                at_ms: now_ms(),
+            };
+            bring(brought, &case.task, Kept { label, vector });
+        }
+    }
+
+    fn recognize(&self, heard: &Heard) -> Option<Case> {
+        let asked = Asked {
+            tenant: &heard.tenant,
+            header: heard.header.as_deref(),
+            system: &heard.system,
+            user: &heard.user,
+            single_turn: heard.single_turn,
+            contract: &heard.contract,
+        };
+        let (task, input) = self.decider.tasks.load().recognize(&asked).ok().flatten()?;
+        Some(Case { task, input, vector: None, opinion: None, shots: Vec::new() })
+    }
+
+    fn discover(&mut self, heard: &Heard) {
+        if !heard.single_turn || !self.decider.settings.tasks.discover {
+            return;
+        }
+        let seen = Seen {
+            tenant: &heard.tenant,
+            system: Some(heard.system.as_str()).filter(|system| !system.is_empty()),
+            user: &heard.user,
+            answer: &heard.answer,
+            model: &heard.model,
+        };
+        self.clerk.discovery.lock().unwrap_or_else(PoisonError::into_inner).observe(seen);
+        self.discovered = true;
+    }
+
+    /// Writes the labels that came, and sees whether that is enough for a training.
+    fn file(&self, brought: Brought) {
+        for (_, (task, kept)) in brought {
+            match task.with_labels(|labels| labels.add(kept)) {
+                Ok(added) if added.iter().any(|what| matches!(what, Added::New | Added::Changed)) => {
+                    self.consider_training(&task);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(task = %task.name, %error, "labels could not be kept"),
+            }
+        }
+    }
+
+    fn consider_training(&self, task: &Arc<Task>) {
+        if !wants_training(task) {
+            return;
+        }
+        let Some(training) = Training::begin(task) else { return };
+        let config = self.decider.settings.file.clone();
+        let (clerk, task) = (self.clerk.clone(), Arc::clone(task));
+        task.watch().tried_with = task.usable_labels().len();
+        // The process reads what was counted of annotators from the disk.
+        if let Err(error) = task.keep_watch() {
+            tracing::error!(task = %task.name, %error, "the task's counts could not be kept");
+        }
+        let started = thread::Builder::new().name("task-training".to_owned()).spawn(move || {
+            let result = train_aside(&config, &task.name);
+            drop(training);
+            clerk.tell(News::Trained(task, result));
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to train on");
+        }
+    }
+
+    /// What is due now and then, whatever the news.
+    fn look_around(&mut self) {
+        if self.kept_at.elapsed() < KEEP_EVERY {
+            return;
+        }
+        self.kept_at = Instant::now();
+        for task in self.decider.tasks.load().iter() {
+            if let Err(error) = task.keep_watch() {
+                tracing::error!(task = %task.name, %error, "the task's counts could not be kept");
+            }
+            self.consider_training(task);
+        }
+        if std::mem::take(&mut self.discovered) {
+            self.keep_discovery();
+        }
+        if self.forgot_at.elapsed() >= FORGET_EVERY {
+            self.forgot_at = Instant::now();
+            self.forget();
+        }
+    }
+
+    fn keep_discovery(&self) {
+        let state = &self.decider.settings.files.state;
+        let discovery = self.clerk.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+        let written =
+            write_whole(&discovery_path(state), |file| Ok(serde_json::to_writer(file, &*discovery)?));
+        let proposals = discovery.proposals();
+        drop(discovery);
+        if let Err(error) = written {
+            tracing::error!(%error, "what was discovered could not be kept");
+        }
+        if self.decider.settings.tasks.auto_adopt {
+            for proposal in undeclared(proposals, &self.decider.live.load().tasks) {
+                match adopt(&self.decider.settings, &proposal, None) {
+                    Ok(path) => tracing::info!(path = %path.display(), "a proposed task was adopted"),
+                    Err(error) => tracing::error!(%error, "a proposed task could not be adopted"),
+                }
+            }
+        }
+    }
+
+    fn forget(&self) {
+        for task in self.decider.tasks.load().iter() {
+            let spec = task.spec();
+            let forgotten = task.with_labels(|labels| {
+                let forgotten = labels.forget(now_ms(), spec.capture.keep, spec.capture.examples_max)?;
+                labels.tidy()?;
+                Ok(forgotten)
+            });
+            match forgotten {
+                Ok(0) => {}
+                Ok(gone) => task.tell("forgotten", &format!("{gone} labels were too old or too many")),
+                Err(error) => tracing::error!(task = %task.name, %error, "labels could not be forgotten"),
+            }
+        }
+    }
+}
+
+fn bring(brought: &mut Brought, task: &Arc<Task>, kept: Kept) {
+    if kept.label.input.is_empty() || kept.label.input.len() > INPUT_BYTES_MAX {
+        return;
+    }
+    let (_, labels) = brought.entry(task.name.clone()).or_insert_with(|| (Arc::clone(task), Vec::new()));
+    labels.push(kept);
+}
+
+/// Counts a request that a version gave an opinion on; a canary that has answered enough takes over.
+fn see_request(task: &Arc<Task>, opinion: &Opinion) {
+    let (alarm, seen) = {
+        let mut watch = task.watch();
+        let alarm = watch.see_request(&opinion.version, opinion.answer.typicality, opinion.accepted);
+        (alarm, watch.versions.get(&opinion.version.number).map_or(0, |version| version.seen))
+    };
+    if let Some(why) = alarm {
+        demote(task, opinion.version.number, &why);
+    } else if opinion.canary && seen >= task.spec().canary.answers {
+        let number = opinion.version.number;
+        let why = format!("version {number} has given {seen} answers without an alarm");
+        change(task, "promoted", &why, |standing| {
+            if standing.canary == Some(number) {
+                standing.promote(number);
+                standing.drifted_at_ms = None;
+            }
+        });
+    }
+}
+
+fn audit(audited: Audited, brought: &mut Brought) {
+    let Audited { tenant, case, opinion, reference, answer, decision } = audited;
+    let task = &case.task;
+    let spec = task.spec();
+    let Some(truth) = task.form(&spec, &[]).read(&answer) else { return };
+    let agreed = same(&truth, &opinion.answer.said, spec.tolerance);
+    let alarm = task.watch().see_audit(&opinion.version, agreed);
+    if let Some(why) = alarm {
+        demote(task, opinion.version.number, &why);
+    }
+    if spec.capture.enabled {
+        let vector = case.vector.map(Arc::new);
+        let label = Label {
+            tenant: tenant.to_string(),
+            input: case.input,
+            truth,
+            by: By::Model,
+            model: Some(reference),
+            logprob: None,
+            decision: Some(decision),
+            at_ms: now_ms(),
+        };
+        bring(brought, &case.task, Kept { label, vector });
+    }
+}
+
+fn ask_again(again: &AskedAgain) {
+    let task = &again.case.task;
+    let spec = task.spec();
+    let form = task.form(&spec, &[]);
+    let agreed = match (form.read(&again.first), form.read(&again.second)) {
+        (Some(first), Some(second)) => same(&first, &second, spec.tolerance),
+        _ => false,
+    };
+    task.watch().annotators.entry(again.model.clone()).or_default().add(agreed);
+}
+
+fn person(told: Told, brought: &mut Brought) {
+    let Told { tenant, task, input, label, said, with_examples, decision } = told;
+    let spec = task.spec();
+    let form = task.form(&spec, &[]);
+    let Some(truth) = form.read(&label) else { return };
+    if let (Some(with_examples), Some(said)) = (with_examples, said) {
+        let right = form.read(&said).is_some_and(|said| same(&said, &truth, spec.tolerance));
+        task.watch().few.arm(with_examples).judged.add(right);
+    }
+    let label = Label {
+        tenant: tenant.to_string(),
+        input,
+        truth,
+        by: By::Human,
+        model: None,
+        logprob: None,
+        decision: Some(decision),
+        at_ms: now_ms(),
+    };
+    bring(brought, &task, Kept { label, vector: None });
+}
+
+fn trained(task: &Arc<Task>, result: Result<(), String>) {
+    match result {
+        Ok(()) => {
+            if let Err(error) = task.refresh() {
+                tracing::error!(task = %task.name, %error, "the trained version could not be taken up");
+            }
+        }
+        Err(why) => task.tell("training_failed", &why),
+    }
+}
+
+/// Takes a version out of service; what was labelled so far proves nothing any more.
+fn demote(task: &Arc<Task>, number: u32, why: &str) {
+    let now = now_ms();
+    change(task, "demoted", &format!("version {number}: {why}"), |standing| {
+        standing.demote(number, why, now);
+        standing.drifted_at_ms = Some(now);
+    });
+}
+
+fn change(task: &Arc<Task>, what: &str, why: &str, change: impl FnOnce(&mut super::version::Standing)) {
+    match task.change_standing(change) {
+        Ok(()) => task.tell(what, why),
+        Err(error) => tracing::error!(task = %task.name, %error, what, "could not be written"),
+    }
+}
+
+fn same(one: &Truth, other: &Truth, tolerance: f32) -> bool {
+    match (one, other) {
+        (Truth::Number(one), Truth::Number(other)) => (one - other).abs() <= tolerance,
+        _ => one == other,
+    }
+}
+
+/// Whether there is enough that no version has learnt from yet.
+fn wants_training(task: &Arc<Task>) -> bool {
+    let spec = task.spec();
+    if !spec.train.auto {
+        return false;
+    }
+    let usable = task.usable_count();
+    let served = task.served();
+    let known =
+        task.watch().tried_with.max(served.newest.as_ref().map_or(0, |version| version.card.examples));
+    if known == 0 {
+        return usable >= spec.train.examples_min;
+    }
+    let serving = served.serving.as_ref().is_some_and(|version| version.certificate.in_force(now_ms()));
+    if serving {
+        return usable as f64 >= known as f64 * (1.0 + f64::from(spec.train.grow_share));
+    }
+    usable >= spec.train.examples_min && usable >= known + FRESH_MIN.max(known / FRESH_SHARE)
+}

@@ -1,0 +1,473 @@
+//! One closed task: its specification, its labels, the versions that answer, and what is seen of them.
+//!
+//! Everything here is shared between requests, which only read, and the clerk, which alone changes things.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::{ChatRequest, Completion, Embed, Error, Fault, TaskMatch, Usage, Vector};
+use arc_swap::ArcSwap;
+use learn::task::{Answer, Kind, Truth};
+use policy::tasks::{TaskKind, TaskSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::few::{self, Shot};
+use super::labels::{Kept, Labels, Lock, label_id};
+use super::said::{Form, in_contract};
+use super::version::{Standing, Version, numbers};
+use super::watch::{Trust, Watch};
+use crate::house::now_ms;
+use crate::journal::Journal;
+
+/// Events that are kept for people to read.
+const EVENTS_MAX: usize = 200;
+/// p / (p + this) makes a likelihood of a conformal p-value: of requests like the examples 98 of 100 come out over 0.5.
+const TAIL: f32 = 0.02;
+
+/// A closed task.
+pub(crate) struct Task {
+    pub(crate) name: String,
+    spec: ArcSwap<TaskSpec>,
+    folder: PathBuf,
+    encoder: String,
+    labels: Mutex<Labels>,
+    served: ArcSwap<Served>,
+    watch: Mutex<Watch>,
+    events: Mutex<VecDeque<Event>>,
+    /// A training is under way.
+    pub(crate) training: AtomicBool,
+}
+
+/// What answers.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) standing: Standing,
+    pub(crate) serving: Option<Arc<Version>>,
+    pub(crate) canary: Option<Arc<Version>>,
+    /// The newest version, whether it serves or not.
+    pub(crate) newest: Option<Arc<Version>>,
+    /// Why a version that should serve does not.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Served {
+    /// What a request is answered by that names the task, whether a certificate covers it or not.
+    pub(crate) fn answers(&self) -> Option<&Arc<Version>> {
+        self.serving.as_ref().or(self.newest.as_ref())
+    }
+}
+
+/// Something that happened to a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) at_ms: u64,
+    pub(crate) what: String,
+    pub(crate) why: String,
+}
+
+/// What a version says of an input.
+#[derive(Clone, Debug)]
+pub(crate) struct Opinion {
+    pub(crate) version: Arc<Version>,
+    pub(crate) canary: bool,
+    pub(crate) answer: Answer,
+    /// The certificate covers it.
+    pub(crate) accepted: bool,
+}
+
+/// A request that belongs to a task.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) task: Arc<Task>,
+    pub(crate) input: String,
+    /// The input's vector, where a version or examples needed it.
+    pub(crate) vector: Option<Vector>,
+    pub(crate) opinion: Option<Opinion>,
+    /// Labelled examples for the prompt of a large model, where the task allows them and no opinion is accepted.
+    pub(crate) shots: Vec<Shot>,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("task", &self.task.name).finish_non_exhaustive()
+    }
+}
+
+impl Task {
+    /// Opens a task's folder, where nothing need be yet.
+    pub(crate) fn open(folder: PathBuf, spec: TaskSpec, encoder: &str) -> io::Result<Self> {
+        let labels = Labels::open(&folder, encoder)?;
+        let events: Vec<Event> = event_journal(&folder).read()?;
+        let task = Self {
+            name: spec.name.clone(),
+            spec: ArcSwap::from_pointee(spec),
+            labels: Mutex::new(labels),
+            served: ArcSwap::default(),
+            watch: Mutex::new(Watch::read(&folder)),
+            events: Mutex::new(events.into()),
+            training: AtomicBool::new(false),
+            encoder: encoder.to_owned(),
+            folder,
+        };
+        task.take_up_versions()?;
+        Ok(task)
+    }
+
+    pub(crate) fn spec(&self) -> Arc<TaskSpec> {
+        self.spec.load_full()
+    }
+
+    pub(crate) fn set_spec(&self, spec: TaskSpec) {
+        self.spec.store(Arc::new(spec));
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn served(&self) -> Arc<Served> {
+        self.served.load_full()
+    }
+
+    /// Loads the versions that the standing on disk names; those in memory are not loaded again.
+    pub(crate) fn take_up_versions(&self) -> io::Result<()> {
+        let standing = Standing::read(&self.folder)?;
+        let before = self.served.load_full();
+        let mut problems = Vec::new();
+        let mut load = |number: Option<u32>| -> Option<Arc<Version>> {
+            let number = number?;
+            let known = [&before.serving, &before.canary, &before.newest];
+            if let Some(version) = known.into_iter().flatten().find(|version| version.number == number) {
+                return Some(Arc::clone(version));
+            }
+            Version::read(&self.folder, number, &self.encoder)
+                .map_err(|why| problems.push(why))
+                .ok()
+                .map(Arc::new)
+        };
+        let serving = load(standing.serving);
+        let canary = load(standing.canary);
+        let newest = load(numbers(&self.folder)?.pop());
+        self.served.store(Arc::new(Served { standing, serving, canary, newest, problems }));
+        Ok(())
+    }
+
+    /// Takes up what another process has changed, and notes it.
+    pub(crate) fn refresh(&self) -> io::Result<()> {
+        let before = self.served();
+        self.take_up_versions()?;
+        let after = self.served();
+        let number = |version: &Option<Arc<Version>>| version.as_ref().map(|version| version.number);
+        let say = |what: &str, version: &Version| self.tell(what, &version.in_words());
+        if let Some(version) =
+            after.serving.as_ref().filter(|_| number(&before.serving) != number(&after.serving))
+        {
+            say("serving", version);
+        }
+        if let Some(version) =
+            after.canary.as_ref().filter(|_| number(&before.canary) != number(&after.canary))
+        {
+            say("canary", version);
+        }
+        let newest = |served: &Served| served.newest.as_ref().map(|version| version.number);
+        let unproved = newest(&after) > newest(&before)
+            && newest(&after) != number(&after.serving)
+            && newest(&after) != number(&after.canary);
+        if let Some(version) = after.newest.as_ref().filter(|_| unproved) {
+            say("not_certified", version);
+        }
+        Ok(())
+    }
+
+    /// Changes which version serves, on disk and here.
+    pub(crate) fn change_standing(&self, change: impl FnOnce(&mut Standing)) -> io::Result<()> {
+        {
+            let _lock = Lock::take(&self.folder)?;
+            let mut standing = Standing::read(&self.folder)?;
+            change(&mut standing);
+            standing.write(&self.folder)?;
+        }
+        self.take_up_versions()
+    }
+
+    /// The labels, as they are on disk now, locked against other processes. Blocks.
+    pub(crate) fn with_labels<T>(&self, work: impl FnOnce(&mut Labels) -> io::Result<T>) -> io::Result<T> {
+        let _lock = Lock::take(&self.folder)?;
+        let mut labels = self.labels();
+        labels.refresh()?;
+        work(&mut labels)
+    }
+
+    /// The labels as they are in memory.
+    pub(crate) fn labels(&self) -> MutexGuard<'_, Labels> {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The labels that may be learnt from, in an order that is the same in every process.
+    pub(crate) fn usable_labels(&self) -> Vec<Kept> {
+        let trust = self.trust();
+        self.labels().sorted().into_iter().filter(|kept| trust.covers(&kept.label)).cloned().collect()
+    }
+
+    /// Whose labels count.
+    pub(crate) fn trust(&self) -> Trust {
+        self.watch().trusted(f64::from(self.spec.load().reference.self_agreement_min))
+    }
+
+    /// Keeps what was counted across a restart.
+    pub(crate) fn keep_watch(&self) -> io::Result<()> {
+        self.watch().write(&self.folder)
+    }
+
+    pub(crate) fn usable_count(&self) -> usize {
+        let trust = self.trust();
+        self.labels().iter().filter(|kept| trust.covers(&kept.label)).count()
+    }
+
+    /// Notes what happened, for `pointsman task show` and `/api/tasks`.
+    pub(crate) fn tell(&self, what: &str, why: &str) {
+        tracing::info!(task = %self.name, what, why, "task");
+        let event = Event { at_ms: now_ms(), what: what.to_owned(), why: why.to_owned() };
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let journal = event_journal(&self.folder);
+        events.push_back(event);
+        let written = if events.len() > EVENTS_MAX {
+            // A little room, so that not every event writes the file anew.
+            events.drain(..EVENTS_MAX / 4);
+            journal.replace(events.iter())
+        } else {
+            journal.append(events.back())
+        };
+        if let Err(error) = written {
+            tracing::warn!(task = %self.name, %error, "the task's events could not be written");
+        }
+    }
+
+    /// What happened, the oldest first.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// What answers of this task look like: with the labels that the operator declares, else with those that the request
+    /// lists, else with any. Labels that no version has seen are answers all the same.
+    pub(crate) fn form<'a>(&self, spec: &'a TaskSpec, labels: &'a [String]) -> Form<'a> {
+        let labels = if spec.labels.is_empty() { labels } else { &spec.labels };
+        Form { kind: learnt_kind(spec.kind), labels, scale: spec.scale }
+    }
+
+    /// What a label says in this task's terms.
+    ///
+    /// # Errors
+    /// What the task's labels are.
+    pub(crate) fn check_label(&self, label: &str) -> Result<Truth, String> {
+        let spec = self.spec();
+        let said = self.form(&spec, &[]).read(label);
+        said.ok_or_else(|| {
+            let shown: String = label.chars().take(100).collect();
+            let allowed = match (learnt_kind(spec.kind), spec.scale) {
+                (Kind::Number, Some((low, high))) => format!("a number from {low} to {high}"),
+                (Kind::Number, None) => "a number".to_owned(),
+                _ if spec.labels.is_empty() => "one line of at most 128 bytes".to_owned(),
+                (Kind::Single, _) => spec.labels.join(", "),
+                (Kind::Several, _) => format!("any of {}, with commas between", spec.labels.join(", ")),
+            };
+            format!("`{shown}` is no label of the task `{}`; allowed: {allowed}.", self.name)
+        })
+    }
+
+    /// Whether the answers of a model may become labels.
+    pub(crate) fn is_labelled_by(&self, model: &str, external: bool) -> bool {
+        let spec = self.spec.load();
+        let reference = &spec.reference.models;
+        spec.capture.enabled
+            && if reference.is_empty() { external } else { reference.iter().any(|name| name == model) }
+    }
+
+    /// The labels that it answers with, as far as they are known: declared, or of its latest version.
+    pub(crate) fn label_names(&self) -> Vec<String> {
+        let spec = self.spec();
+        if !spec.labels.is_empty() {
+            return spec.labels.clone();
+        }
+        self.served.load().answers().map(|version| version.model.labels().to_vec()).unwrap_or_default()
+    }
+
+    /// Whether the vector of an input is of use before anything has answered.
+    pub(crate) fn wants_vector(&self) -> bool {
+        let served = self.served.load();
+        served.serving.is_some() || served.canary.is_some() || self.spec.load().few.enabled
+    }
+
+    /// A request of this task: what its version says of it. The same input always meets the same version.
+    pub(crate) fn consider(self: &Arc<Self>, tenant: &str, input: String, vector: Option<Vector>) -> Case {
+        let served = self.served.load();
+        let tried = served.canary.as_ref().filter(|_| in_share(&input, self.spec.load().canary.share));
+        let chosen = tried.map(|version| (version, true)).or(served.serving.as_ref().map(|one| (one, false)));
+        let opinion = chosen.zip(vector.as_ref()).map(|((version, canary), vector)| {
+            let answer = version.model.answer(&input, vector);
+            let accepted = version.certificate.accepts(answer.trust, now_ms());
+            Opinion { version: Arc::clone(version), canary, answer, accepted }
+        });
+        let shots = match &vector {
+            Some(vector) if !opinion.as_ref().is_some_and(|opinion| opinion.accepted) => {
+                self.shots(tenant, &input, vector)
+            }
+            _ => Vec::new(),
+        };
+        Case { task: Arc::clone(self), input, vector, opinion, shots }
+    }
+
+    /// The examples for an input, where the task allows examples and has some.
+    fn shots(&self, tenant: &str, input: &str, vector: &[f32]) -> Vec<Shot> {
+        let spec = self.spec();
+        if !spec.few.enabled {
+            return Vec::new();
+        }
+        let own = label_id(tenant, input);
+        let trust = self.trust();
+        let labels = self.labels();
+        few::choose(labels.iter().filter(|kept| trust.covers(&kept.label)), tenant, own, vector, &spec)
+    }
+
+    /// Whether a request may name this task.
+    ///
+    /// # Errors
+    /// 404: it has no version yet.
+    pub(crate) fn answerable(&self) -> Result<(), Error> {
+        self.served.load().answers().map(|_| ()).ok_or_else(|| self.untrained())
+    }
+
+    fn untrained(&self) -> Error {
+        let message = format!(
+            "The task `{0}` has no trained model yet: `pointsman task train {0}` makes one.",
+            self.name
+        );
+        Error::new(Fault::NotFound, "model_not_found", message).with_param("model")
+    }
+
+    /// What a request that names this task is answered, whether a certificate covers it or not.
+    ///
+    /// # Errors
+    /// There is no version yet, or the encoder failed.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        input: &str,
+        vector: Option<Vector>,
+        encoder: &dyn Embed,
+    ) -> Result<Opinion, Error> {
+        let Some(version) = self.served.load().answers().cloned() else { return Err(self.untrained()) };
+        let vector = match vector {
+            Some(vector) => vector,
+            None => encoder.embed(&[input])?.pop().unwrap_or_default(),
+        };
+        let answer = version.model.answer(input, &vector);
+        let accepted = version.certificate.accepts(answer.trust, now_ms());
+        Ok(Opinion { version, canary: false, answer, accepted })
+    }
+}
+
+impl Case {
+    /// What the certificate says, as a label of metrics.
+    pub(crate) fn result(&self) -> &'static str {
+        match &self.opinion {
+            None => "untrained",
+            Some(opinion) if !opinion.accepted => "unsure",
+            Some(opinion) if opinion.canary => "canary",
+            Some(_) => "accepted",
+        }
+    }
+
+    /// What the policy may know of it.
+    pub(crate) fn matched(&self) -> TaskMatch {
+        let typicality = self.opinion.as_ref().map_or(0.0, |opinion| opinion.answer.typicality);
+        let accepted = self.opinion.as_ref().is_some_and(|opinion| opinion.accepted);
+        TaskMatch {
+            name: self.task.name.clone(),
+            labels: self.task.labels().len() as u64,
+            in_distribution: typicality / (typicality + TAIL),
+            accepted: f32::from(u8::from(accepted)),
+        }
+    }
+}
+
+impl Opinion {
+    /// The answer as a completion, in the form that the request asks for.
+    pub(crate) fn completion(
+        &self,
+        task: &str,
+        input: &str,
+        request: &ChatRequest,
+        encoder: &dyn Embed,
+        id: &str,
+        created: u64,
+    ) -> Completion {
+        let said = in_contract(&self.answer.said, request);
+        let usage = Usage::exact(encoder.count_tokens(input) as u64, encoder.count_tokens(&said) as u64);
+        let model = format!("{}{task}", policy::TASK_PREFIX);
+        let mut completion = Completion::of_text(id, created, &model, said, usage);
+        let details = json!({
+            "label": self.answer.said,
+            "confidence": self.answer.confidence,
+            "typicality": self.answer.typicality,
+            "accepted": self.accepted,
+            "version": self.version.number,
+        });
+        completion.extra.insert("pointsman".to_owned(), details);
+        completion
+    }
+}
+
+/// The mathematics that a kind of task is learnt by.
+pub(crate) fn learnt_kind(kind: TaskKind) -> Kind {
+    match kind {
+        TaskKind::Classification | TaskKind::ShortAnswer => Kind::Single,
+        TaskKind::MultiLabel => Kind::Several,
+        TaskKind::Regression => Kind::Number,
+    }
+}
+
+/// Whether a text belongs to a share: the same answer whenever it is asked.
+pub(crate) fn in_share(text: &str, share: f32) -> bool {
+    let hash = blake3::hash(text.as_bytes());
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    f64::from(u32::from_le_bytes([a, b, c, d])) < f64::from(share) * f64::from(u32::MAX)
+}
+
+fn event_journal(folder: &Path) -> Journal {
+    Journal::new(folder.join("events.jsonl"))
+}
+
+/// Marks a training as under way until it is dropped; `None` where one is.
+pub(crate) struct Training(Arc<Task>);
+
+impl Training {
+    pub(crate) fn begin(task: &Arc<Task>) -> Option<Self> {
+        (!task.training.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(task)))
+    }
+}
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        self.0.training.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_what_it_says() {
+        let of = |share: f32| (0..2000).filter(|number| in_share(&format!("id-{number}"), share)).count();
+        assert_eq!((of(0.0), of(1.0)), (0, 2000));
+        assert!((150..250).contains(&of(0.1)), "{}", of(0.1));
+    }
+}
