@@ -18,6 +18,7 @@
 //! | `garbage`         | answers 200 with something that is no JSON                                        |
 //! | `garbage-head`    | answers with something that is no HTTP                                            |
 //! | `redirect`        | answers with a redirect to another server                                         |
+//! | `scripted`        | answers what [`Provider::answering`] was given, with a usage of the texts' lengths |
 //!
 //! What follows a `+` in a model's name only makes it another model: `ok+1`.
 
@@ -64,6 +65,38 @@ struct Shared {
     closing: AtomicBool,
     log: Mutex<Log>,
     changed: Condvar,
+    script: Script,
+}
+
+/// What the model `scripted` answers to a body; `None` for what it has no answer to.
+type Answers = dyn Fn(&Value) -> Option<String> + Send + Sync;
+
+#[derive(Default)]
+struct Script(Option<Box<Answers>>);
+
+/// An answer of the script and its usage: (prompt, of these cached, completion) tokens.
+struct Scripted {
+    answer: String,
+    tokens: (u64, u64, u64),
+}
+
+impl Script {
+    fn answer(&self, body: &Value) -> Option<Scripted> {
+        let answer = self.0.as_ref()?(body)?;
+        let messages = body["messages"].as_array()?;
+        let prompt: usize =
+            messages.iter().filter_map(|message| Some(message["content"].as_str()?.len())).sum();
+        // About four bytes a token, in English.
+        let tokens = |bytes: usize| bytes as u64 / 4 + 1;
+        let tokens = (tokens(prompt), 0, tokens(answer.len()));
+        Some(Scripted { answer, tokens })
+    }
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Script").field(&self.0.is_some()).finish()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -77,9 +110,18 @@ struct Log {
 impl Provider {
     /// Starts it.
     pub fn start() -> Self {
+        Self::with(Script::default())
+    }
+
+    /// Starts it with answers for the model `scripted`, by the body of the request; 500 where there is none.
+    pub fn answering(answers: impl Fn(&Value) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::with(Script(Some(Box::new(answers))))
+    }
+
+    fn with(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { script, ..Shared::default() });
         let for_accepting = Arc::clone(&shared);
         let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
@@ -98,6 +140,11 @@ impl Provider {
     /// The base URL for `models.toml`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// How many requests have reached it so far.
+    pub fn calls(&self) -> usize {
+        self.shared.log.lock().unwrap().attempts.len()
     }
 
     /// What has been asked of `model` so far.
@@ -164,6 +211,11 @@ fn serve(stream: TcpStream, shared: &Shared) {
     while let Some(attempt) = read_request(&mut reader) {
         let model = attempt.model.clone();
         let streamed = attempt.body["stream"] == true;
+        let scripted = if model.split('+').next() == Some("scripted") {
+            shared.script.answer(&attempt.body)
+        } else {
+            None
+        };
         let earlier = {
             let mut log = shared.log.lock().unwrap();
             let earlier = log.attempts.iter().filter(|attempt| attempt.model == model).count();
@@ -171,7 +223,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
             earlier
         };
         shared.changed.notify_all();
-        let mut reply = Reply { stream: reader.get_mut(), shared, model: &model, streamed };
+        let mut reply = Reply { stream: reader.get_mut(), shared, model: &model, streamed, scripted };
         if reply.behave(earlier).is_none() {
             return;
         }
@@ -201,6 +253,8 @@ struct Reply<'a> {
     shared: &'a Shared,
     model: &'a str,
     streamed: bool,
+    /// What the script has to say.
+    scripted: Option<Scripted>,
 }
 
 impl Reply<'_> {
@@ -251,6 +305,10 @@ impl Reply<'_> {
                     json!({"content": [{"token": "Zug", "logprob": -4.0}, {"token": "!", "logprob": -3.0}]});
                 self.told(|body| body["choices"][0]["logprobs"] = tokens)
             }
+            "scripted" => match self.scripted.take() {
+                Some(scripted) => self.scripted(&scripted),
+                None => self.status(500),
+            },
             "redirect" => self.json(302, "location: http://127.0.0.1:9/v1/chat/completions\r\n", &json!({})),
             _ => {
                 self.json(404, "", &json!({"error": {"message": "no such model", "code": "model_not_found"}}))
@@ -296,6 +354,17 @@ impl Reply<'_> {
         }
         self.start_stream()?;
         for event in wire::events(self.model, form) {
+            self.piece(event.as_bytes())?;
+        }
+        self.write(b"0\r\n\r\n")
+    }
+
+    fn scripted(&mut self, Scripted { answer, tokens }: &Scripted) -> Option<()> {
+        if !self.streamed {
+            return self.json(200, "", &wire::saying(self.model, answer, Some(*tokens)));
+        }
+        self.start_stream()?;
+        for event in wire::events_saying(self.model, answer, *tokens, Form::default()) {
             self.piece(event.as_bytes())?;
         }
         self.write(b"0\r\n\r\n")

@@ -8,8 +8,8 @@ pub const ANSWER: &str = "Zug fährt nach Köln → 🚂 on track 3.";
 /// The tokens that the provider claims to have used: (prompt, of these cached, completion).
 pub(crate) const TOKENS: (u64, u64, u64) = (11, 4, 7);
 
-fn usage() -> Value {
-    let (prompt, cached, completion) = TOKENS;
+/// The usage of (prompt, of these cached, completion) tokens.
+fn usage((prompt, cached, completion): (u64, u64, u64)) -> Value {
     json!({
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -20,6 +20,11 @@ fn usage() -> Value {
 
 /// A whole answer.
 pub(crate) fn completion(model: &str, with_usage: bool) -> Value {
+    saying(model, ANSWER, with_usage.then_some(TOKENS))
+}
+
+/// A whole answer of this text and usage.
+pub(crate) fn saying(model: &str, answer: &str, tokens: Option<(u64, u64, u64)>) -> Value {
     let mut body = json!({
         "id": "chatcmpl-upstream",
         "object": "chat.completion",
@@ -28,13 +33,13 @@ pub(crate) fn completion(model: &str, with_usage: bool) -> Value {
         "system_fingerprint": "fp_test",
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": ANSWER, "refusal": null},
+            "message": {"role": "assistant", "content": answer, "refusal": null},
             "logprobs": null,
             "finish_reason": "stop",
         }],
     });
-    if with_usage {
-        body["usage"] = usage();
+    if let Some(tokens) = tokens {
+        body["usage"] = usage(tokens);
     }
     body
 }
@@ -52,6 +57,11 @@ pub(crate) struct Form {
 
 /// The events of a streamed answer.
 pub(crate) fn events(model: &str, form: Form) -> Vec<String> {
+    events_saying(model, ANSWER, TOKENS, form)
+}
+
+/// The events of a streamed answer of this text and usage.
+pub(crate) fn events_saying(model: &str, answer: &str, tokens: (u64, u64, u64), form: Form) -> Vec<String> {
     let chunk = |choices: Value| {
         json!({
             "id": "chatcmpl-upstream",
@@ -65,16 +75,16 @@ pub(crate) fn events(model: &str, form: Form) -> Vec<String> {
         chunk(json!([{"index": 0, "delta": delta, "finish_reason": finish_reason}]))
     };
     let mut chunks = vec![delta(json!({"role": "assistant", "content": ""}), Value::Null)];
-    let words: Vec<&str> = ANSWER.split_inclusive(' ').collect();
+    let words: Vec<&str> = answer.split_inclusive(' ').collect();
     chunks.extend(words.iter().map(|word| delta(json!({"content": word}), Value::Null)));
     let mut last = delta(json!({}), json!("stop"));
     if form.usage_on_choice {
-        last["usage"] = usage();
+        last["usage"] = usage(tokens);
     }
     chunks.push(last);
     if !form.usage_on_choice && !form.no_usage {
         let mut only_usage = chunk(json!([]));
-        only_usage["usage"] = usage();
+        only_usage["usage"] = usage(tokens);
         chunks.push(only_usage);
     }
     let end = if form.crlf { "\r\n" } else { "\n" };

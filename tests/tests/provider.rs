@@ -114,3 +114,23 @@ fn cuts_and_resets_end_the_connection() {
     assert_eq!(post("cut-5", false), [200]);
     assert_eq!(post("cut-5", true), [200]);
 }
+
+#[test]
+fn a_script_answers_with_the_usage_of_its_texts() {
+    let provider = Provider::answering(|body| {
+        let asked = body["messages"][0]["content"].as_str()?;
+        asked.starts_with("Where").then(|| format!("To {asked}"))
+    });
+    let ask = |model: &str| {
+        Request::post("/v1/chat/completions", &question(model, json!({}))).send(address(&provider))
+    };
+    let answer = ask("scripted").expect(200);
+    assert_eq!(answer.content(), "To Where does the train go?");
+    assert_eq!(answer.json()["usage"]["prompt_tokens"], 24 / 4 + 1);
+    assert_eq!(text(&open(&provider, "scripted", true).events()), "To Where does the train go?");
+    let unknown = question("scripted", json!({"messages": [{"role": "user", "content": "Why?"}]}));
+    Request::post("/v1/chat/completions", &unknown).send(address(&provider)).expect(500);
+    assert_eq!(provider.calls(), 3);
+    let mute = Provider::start();
+    Request::post("/v1/chat/completions", &question("scripted", json!({}))).send(address(&mute)).expect(500);
+}
