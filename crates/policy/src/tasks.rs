@@ -199,8 +199,8 @@ impl TaskSpec {
             few: Few { enabled: false, examples: 8, tokens_max: 1000, without_share: 0.1 },
             train: Train { auto: true, examples_min: 200, grow_share: 0.3, words: true, balance: false },
             certificate: Needs { level: 0.05, confidence: 0.95, coverage_min: 0.1, valid: 30 * DAY },
-            canary: Canary { share: 0.1, answers: 200 },
-            audit: Audit { share: 0.05, usd_per_day: Money::from_nanos(1_000_000_000), model: None },
+            canary: Canary { share: 0.25, answers: 100 },
+            audit: Audit { share: 0.1, usd_per_day: Money::from_nanos(1_000_000_000), model: None },
         }
     }
 

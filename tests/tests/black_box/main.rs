@@ -17,5 +17,6 @@ mod life;
 mod money;
 mod requests;
 mod streams;
+mod tasks;
 mod tracks;
 mod upstreams;

@@ -14,7 +14,7 @@ use classify::{Discovery, Seen};
 use learn::task::Truth;
 
 use super::labels::{Added, By, INPUT_BYTES_MAX, Kept, Label};
-use super::task::{Case, Opinion, Task, Training};
+use super::task::{Case, Opinion, Task, Training, in_share};
 use super::training::train_aside;
 use super::{Asked, adopt, folder, label_set, undeclared};
 use crate::decider::Decider;
@@ -26,7 +26,9 @@ const QUEUE_MAX: usize = 4096;
 /// News that are taken together, so that their labels are written together.
 const TAKEN_AT_ONCE: usize = 256;
 /// How often the clerk looks around where there is no news.
-const TICK: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_secs(2);
+/// How often what is proposed is looked at.
+const PROPOSE_EVERY: Duration = Duration::from_secs(2);
 /// How often counts are written that may be lost.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often labels are looked through for what is too old.
@@ -116,6 +118,7 @@ impl Clerk {
             decider: Arc::clone(decider),
             clerk: clerk.clone(),
             kept_at: Instant::now(),
+            proposed_at: Instant::now(),
             forgot_at: Instant::now(),
             discovered: false,
         };
@@ -149,6 +152,7 @@ struct Desk {
     decider: Arc<Decider>,
     clerk: Clerk,
     kept_at: Instant,
+    proposed_at: Instant,
     forgot_at: Instant,
     /// Something was discovered that is not on disk yet.
     discovered: bool,
@@ -214,6 +218,7 @@ impl Desk {
                 by: By::Model,
                 model: Some(heard.model),
                 logprob: heard.logprob,
+                drawn: drawn(case.opinion.as_ref(), &heard.decision, spec.audit.share),
                 decision: Some(heard.decision),
                 at_ms: now_ms(),
             };
@@ -286,6 +291,11 @@ impl Desk {
 
     /// What is due now and then, whatever the news.
     fn look_around(&mut self) {
+        if self.discovered && self.proposed_at.elapsed() >= PROPOSE_EVERY {
+            self.proposed_at = Instant::now();
+            self.discovered = false;
+            self.keep_discovery();
+        }
         if self.kept_at.elapsed() < KEEP_EVERY {
             return;
         }
@@ -295,9 +305,6 @@ impl Desk {
                 tracing::error!(task = %task.name, %error, "the task's counts could not be kept");
             }
             self.consider_training(task);
-        }
-        if std::mem::take(&mut self.discovered) {
-            self.keep_discovery();
         }
         if self.forgot_at.elapsed() >= FORGET_EVERY {
             self.forgot_at = Instant::now();
@@ -340,6 +347,12 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether a label that a request brought by itself counts as drawn: all do while no version serves; then, of what it does
+/// not accept, the same share as is audited of what it does.
+fn drawn(opinion: Option<&Opinion>, decision: &str, share: f32) -> bool {
+    opinion.is_none() || in_share(decision, share)
 }
 
 fn bring(brought: &mut Brought, task: &Arc<Task>, kept: Kept) {
@@ -392,6 +405,7 @@ fn audit(audited: Audited, brought: &mut Brought) {
             logprob: None,
             decision: Some(decision),
             at_ms: now_ms(),
+            drawn: true,
         };
         bring(brought, &case.task, Kept { label, vector });
     }
@@ -426,6 +440,7 @@ fn person(told: Told, brought: &mut Brought) {
         logprob: None,
         decision: Some(decision),
         at_ms: now_ms(),
+        drawn: false,
     };
     bring(brought, &task, Kept { label, vector: None });
 }

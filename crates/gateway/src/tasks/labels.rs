@@ -68,6 +68,9 @@ pub(crate) struct Label {
     pub(crate) decision: Option<String>,
     /// Milliseconds since 1970.
     pub(crate) at_ms: u64,
+    /// Drawn from the task's requests without looking at them: certificates are tested on these alone. While a version
+    /// serves, what it does not accept is labelled far more often than what it does, and people judge what went wrong.
+    pub(crate) drawn: bool,
 }
 
 impl Label {
@@ -192,10 +195,10 @@ impl Labels {
         let mut lines = Vec::new();
         let mut added = Vec::with_capacity(brought.len());
         for kept in brought {
-            let line = self.line(&kept);
+            let id = kept.label.id();
             let what = self.put(kept);
             if matches!(what, Added::New | Added::Changed) {
-                lines.push(line);
+                lines.extend(self.kept.get(&id).map(|kept| self.line(kept)));
             }
             added.push(what);
         }
@@ -220,7 +223,8 @@ impl Labels {
             return Added::Known;
         }
         let vector = kept.vector.or_else(|| before.vector.take());
-        *before = Kept { label: kept.label, vector };
+        let drawn = kept.label.drawn || before.label.drawn;
+        *before = Kept { label: Label { drawn, ..kept.label }, vector };
         Added::Changed
     }
 
@@ -377,6 +381,7 @@ mod tests {
             logprob: None,
             decision: None,
             at_ms,
+            drawn: by != By::Human,
         };
         Kept { label, vector: Some(Arc::new(vec![0.5, -0.5])) }
     }

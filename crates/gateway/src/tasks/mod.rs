@@ -146,7 +146,7 @@ impl Tasks {
         let Some(wanted) = label_set(asked.contract) else { return Ok(None) };
         let same = open.find(|task| {
             let spec = task.spec();
-            spec.recognize.labels && !spec.has_template() && are_same(&task.label_names(), &wanted)
+            spec.recognize.labels && are_same(&task.label_names(), &wanted)
         });
         Ok(same.map(|task| (Arc::clone(task), asked.user.to_owned())))
     }

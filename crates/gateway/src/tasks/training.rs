@@ -119,9 +119,8 @@ fn fit(
     };
     let trained = Model::train(learnt_kind(spec.kind), &examples, &options)
         .map_err(|unfit| Error::new(Fault::Unprocessable, "cannot_train", unfit.to_string()))?;
-    let recent: Vec<bool> =
-        kept.iter().map(|kept| standing.drifted_at_ms.is_none_or(|at| kept.label.at_ms >= at)).collect();
-    let certificate = certify(kept, &trained.held_out, &recent, spec, now_ms);
+    let tested = tested(kept, standing);
+    let certificate = certify(kept, &trained.held_out, &tested, spec, now_ms);
     let report = trained.report;
     let mut by: BTreeMap<String, usize> = BTreeMap::new();
     for one in kept {
@@ -148,11 +147,18 @@ fn fit(
     })
 }
 
-/// Issues the certificate on held-out answers; after a drift only on those that came since, for the others are not what
-/// comes now.
-fn certify(kept: &[Kept], held_out: &[HeldOut], recent: &[bool], spec: &TaskSpec, now_ms: u64) -> Issued {
+/// Which labels prove something about the requests that come now: those that were drawn, and after a drift those that came
+/// since. Where nothing was drawn (all labels are people's), all count.
+fn tested(kept: &[Kept], standing: &Standing) -> Vec<bool> {
+    let recent = |kept: &Kept| standing.drifted_at_ms.is_none_or(|at| kept.label.at_ms >= at);
+    let any = kept.iter().any(|kept| kept.label.drawn);
+    kept.iter().map(|kept| recent(kept) && (kept.label.drawn || !any)).collect()
+}
+
+/// Issues the certificate on held-out answers to the labels that are to be `tested`.
+fn certify(kept: &[Kept], held_out: &[HeldOut], tested: &[bool], spec: &TaskSpec, now_ms: u64) -> Issued {
     let rows: Vec<(&Kept, &HeldOut)> =
-        kept.iter().zip(held_out).zip(recent).filter(|(_, recent)| **recent).map(|(row, _)| row).collect();
+        kept.iter().zip(held_out).zip(tested).filter(|(_, tested)| **tested).map(|(row, _)| row).collect();
     let scores = |rows: &[&(&Kept, &HeldOut)]| -> (Vec<f32>, Vec<bool>) {
         rows.iter().map(|(_, answer)| (answer.trust, answer.right)).unzip()
     };

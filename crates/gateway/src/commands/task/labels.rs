@@ -30,6 +30,7 @@ pub(super) fn label(
         logprob: None,
         decision: None,
         at_ms: now_ms(),
+        drawn: false,
     };
     let added = task
         .with_labels(|labels| labels.add(vec![Kept { label, vector: None }]))

@@ -65,6 +65,7 @@ fn import(task: &Task, examples: Vec<(String, Truth)>) -> Result<(), Failure> {
             logprob: None,
             decision: None,
             at_ms,
+            drawn: true,
         };
         Kept { label, vector: None }
     };
