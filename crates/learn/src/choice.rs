@@ -7,10 +7,18 @@ use crate::design::Design;
 use crate::fit::{Loss, blank, fit, scores};
 use crate::folds::split;
 
-/// Fits inside the folds stop here: the next penalty goes on from there.
-const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
 /// The last fit is done once and may take longer.
 const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
+
+/// How to look for a penalty.
+pub(crate) struct Search<'a> {
+    /// Penalties tried, strongest first: each fit starts from the one before it.
+    pub(crate) grid: &'a [f32],
+    /// Fits inside the folds stop here: the next penalty goes on from there.
+    pub(crate) patience: Patience,
+    /// Held-out examples that suffice to choose by.
+    pub(crate) judged_rows: usize,
+}
 
 /// A loss over examples that can be split into folds and judged on what was held out.
 pub(crate) trait Target: Loss + Sized {
@@ -40,21 +48,40 @@ impl Chosen {
     }
 }
 
-/// Cross-validates the penalties of `grid`, strongest first, and stops after two in a row that are worse than the best.
-pub(crate) fn choose<T: Target>(design: &Design, target: &T, assigned: &[usize], grid: &[f32]) -> Chosen {
-    let outputs = target.outputs();
+/// Cross-validates the penalties, strongest first, and stops after two in a row that are worse than the best. Of
+/// many examples some folds suffice to choose: the others are fitted at the chosen penalty alone.
+pub(crate) fn choose<T: Target>(
+    design: &Design,
+    target: &T,
+    assigned: &[usize],
+    search: &Search<'_>,
+) -> Chosen {
     let mut folds: Vec<Fold<T>> = (0..=assigned.iter().copied().max().unwrap_or(0))
         .map(|fold| Fold::new(design, target, split(assigned, fold)))
         .collect();
-    let nothing = Chosen { l2: 0.0, scores: Vec::new(), start: blank(design, outputs) };
-    let mut best: ((f64, f64), Chosen) = ((f64::NEG_INFINITY, f64::NEG_INFINITY), nothing);
+    let choosing =
+        search.judged_rows.saturating_mul(folds.len()).div_ceil(assigned.len().max(1)).min(folds.len());
+    let (judges, others) = folds.split_at_mut(choosing);
+    let (l2, start, mut scores) = judge(judges, target, search);
+    scores.resize(assigned.len() * target.outputs(), 0.0);
+    for fold in others {
+        fold.advance(l2, search.patience);
+        fold.write(&mut scores);
+    }
+    Chosen { l2, scores, start }
+}
+
+/// The best penalty for these folds, the parameters of the first one there, and the held-out scores in their rows.
+fn judge<T: Target>(folds: &mut [Fold<T>], target: &T, search: &Search<'_>) -> (f32, Vec<f32>, Vec<f32>) {
+    let rows: Vec<usize> = folds.iter().flat_map(|fold| fold.held_rows.iter().copied()).collect();
+    let judged = target.subset(&rows);
+    let outputs = target.outputs();
+    let mut best = ((f64::NEG_INFINITY, f64::NEG_INFINITY), (0.0, Vec::new(), Vec::new()));
     let mut worse = 0;
-    for &l2 in grid {
-        let mut scores = vec![0.0; assigned.len() * outputs];
-        for fold in &mut folds {
-            fold.advance(l2, &mut scores);
-        }
-        let merit = target.merit(&scores);
+    for &l2 in search.grid {
+        folds.iter_mut().for_each(|fold| fold.advance(l2, search.patience));
+        let held: Vec<f32> = folds.iter().flat_map(|fold| fold.scores.iter().copied()).collect();
+        let merit = judged.merit(&held);
         if merit <= best.0 {
             worse += 1;
             if worse == 2 {
@@ -63,8 +90,11 @@ pub(crate) fn choose<T: Target>(design: &Design, target: &T, assigned: &[usize],
             continue;
         }
         worse = 0;
+        let last = rows.iter().copied().max().map_or(0, |row| row + 1);
+        let mut scores = vec![0.0; last * outputs];
+        folds.iter().for_each(|fold| fold.write(&mut scores));
         let start = folds.first().map(|fold| fold.parameters.clone()).unwrap_or_default();
-        best = (merit, Chosen { l2, scores, start });
+        best = (merit, (l2, start, scores));
     }
     best.1
 }
@@ -76,6 +106,8 @@ struct Fold<T> {
     held: Design,
     held_rows: Vec<usize>,
     parameters: Vec<f32>,
+    /// Of the held-out rows, in their order.
+    scores: Vec<f32>,
 }
 
 impl<T: Target> Fold<T> {
@@ -86,15 +118,20 @@ impl<T: Target> Fold<T> {
             held: design.subset(&held),
             held_rows: held,
             parameters: blank(design, target.outputs()),
+            scores: Vec::new(),
         }
     }
 
-    /// Fits at `l2` and writes the held-out scores into their rows.
-    fn advance(&mut self, l2: f32, out: &mut [f32]) {
-        fit(&self.fitted, &self.target, l2, FOLD_PATIENCE, &mut self.parameters);
+    /// Fits at `l2`, beginning where it stands, and scores the held-out rows.
+    fn advance(&mut self, l2: f32, patience: Patience) {
+        fit(&self.fitted, &self.target, l2, patience, &mut self.parameters);
+        self.scores = scores(&self.held, &self.parameters, self.target.outputs());
+    }
+
+    /// Writes the held-out scores into their rows.
+    fn write(&self, out: &mut [f32]) {
         let outputs = self.target.outputs();
-        let scores = scores(&self.held, &self.parameters, outputs);
-        for (row, scores) in self.held_rows.iter().zip(scores.chunks_exact(outputs)) {
+        for (row, scores) in self.held_rows.iter().zip(self.scores.chunks_exact(outputs)) {
             out[row * outputs..(row + 1) * outputs].copy_from_slice(scores);
         }
     }

@@ -7,7 +7,8 @@ use api::Head;
 use serde::Serialize;
 
 use crate::calibrate::temperature;
-use crate::choice::choose;
+use crate::choice::{Search, choose};
+use crate::descent::Patience;
 use crate::design::Design;
 use crate::folds::{split, stratified_folds};
 use crate::logistic::{Classes, best, soften};
@@ -16,6 +17,8 @@ use crate::unfit::Unfit;
 
 /// Penalties tried, strongest first: each fit starts from the one before it.
 const L2_GRID: [f32; 6] = [1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6];
+/// Fits inside the folds stop here: the next penalty goes on from there.
+const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
 /// Fewer examples than this cannot be split into folds that mean anything.
 const EXAMPLES_MIN: usize = 4;
 
@@ -131,7 +134,8 @@ pub fn train_head(
     let assigned = stratified_folds(labels, options.folds, options.seed);
     let targets = Classes { labels: labels.to_vec(), weights, count: names.len() };
     let grid = options.l2.as_ref().map_or(&L2_GRID[..], std::slice::from_ref);
-    let chosen = choose(&design, &targets, &assigned, grid);
+    let search = Search { grid, patience: FOLD_PATIENCE, judged_rows: usize::MAX };
+    let chosen = choose(&design, &targets, &assigned, &search);
     let parameters = chosen.fit_all(&design, &targets);
     let columns = features.first().map_or(0, Vec::len);
     let (rows, bias) = design.unpack(&parameters, names.len(), columns);

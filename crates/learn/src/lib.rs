@@ -19,6 +19,7 @@ mod ngrams;
 mod points;
 mod random;
 pub mod routing;
+mod space;
 mod squares;
 pub mod task;
 mod unfit;

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::neighbours::Point;
 use super::outcome::SquaredError;
 use super::shape::{FEATURES, PLAIN, shape};
-use super::space::Space;
 use super::surface::Reach;
 use crate::descent::Patience;
 use crate::design::{Design, SparseVector};
 use crate::fit::{blank, fit, scores};
 use crate::linear::Linear;
 use crate::ngrams::Ngrams;
+use crate::space::Space;
 use crate::unfit::Unfit;
 
 /// The experts, in the order of their predictions.
@@ -30,6 +30,9 @@ const CLIP: f32 = 3.0;
 /// Where strangers are to be told from the trials, features are cut off later: by 3, one in eight of GSM8K is less familiar
 /// to MMLU than 98 % of MMLU; by 6, all are.
 const CLIP_STRANGE: f32 = 6.0;
+/// Directions of the space where neighbours are looked for. Measured on MMLU: 100 neighbours in 64 directions rank better
+/// (APGR 0.661) than in all 384 (0.624): the small directions are noise to a neighbourhood of this size.
+const DIRECTIONS: usize = 64;
 /// Buckets per kind of n-gram.
 const BUCKETS_LOG2: u32 = 14;
 const PATIENCE: Patience = Patience { steps_max: 25, tolerance: 1e-5 };
@@ -66,7 +69,7 @@ impl Optics {
         };
         let spreads = (0..FEATURES).map(spread).collect();
         let ngrams = Ngrams::fit(prompts.iter().copied(), BUCKETS_LOG2);
-        Self { means, spreads, ngrams, space: Space::fit(vectors, seed), reach }
+        Self { means, spreads, ngrams, space: Space::fit(vectors, DIRECTIONS, seed), reach }
     }
 
     pub(crate) fn view(&self, prompt: &str, vector: &[f32]) -> View {

@@ -13,7 +13,6 @@ mod neighbours;
 mod outcome;
 mod router;
 mod shape;
-mod space;
 mod surface;
 
 pub use card::{Card, Standing};

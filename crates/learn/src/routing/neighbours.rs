@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Table;
-use super::space::{Place, similarity_block};
 use crate::points::Points;
+use crate::space::{Place, similarity_block};
 
 /// Neighbours heard.
 const HEARD: usize = 100;

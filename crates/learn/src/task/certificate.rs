@@ -70,6 +70,8 @@ impl Certificate {
         let mut cuts = cuts(scores, right, level);
         // Of so few examples nothing could be promised, even if all were right.
         cuts.retain(|cut| chance_of_worse(0, cut.accepted, level) <= 1.0 - confidence);
+        // What is out of distribution scores 0, and is never accepted.
+        cuts.retain(|cut| cut.threshold > 0.0);
         let best = cuts.iter().map(|cut| cut.promise).fold(f64::NEG_INFINITY, f64::max);
         let first = cuts.iter().position(|cut| cut.promise >= best.min(PROMISING * best)).unwrap_or(0);
         let passes = |cut: &&Cut| chance_of_worse(cut.wrong, cut.accepted, level) <= 1.0 - confidence;

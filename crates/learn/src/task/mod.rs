@@ -5,6 +5,7 @@
 
 mod binomial;
 mod certificate;
+mod lexicon;
 mod likeness;
 mod model;
 mod neighbours;

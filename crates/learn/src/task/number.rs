@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
 use super::neighbours::{Near, Neighbours, cross};
-use super::rows::{Features, Rows, Surface};
+use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
 use crate::calibrate::Isotonic;
 use crate::choice::choose;
@@ -48,7 +48,7 @@ impl Number {
         values: &[f32],
         options: &TrainOptions,
     ) -> Result<(Self, Report, Vec<HeldOut>), Unfit> {
-        let (features, design) = Features::new(rows, options.words)?;
+        let (features, design) = Features::new(rows, options, 1)?;
         let scale = Scale::of(values);
         if scale.range.0 == scale.range.1 {
             return Err(Unfit::OneClass);
@@ -56,7 +56,7 @@ impl Number {
         let squares =
             Squares::new(values.iter().map(|value| (value - scale.mean) / scale.deviation).collect());
         let assigned = stratified_folds(&vec![0; values.len()], options.folds, options.seed);
-        let chosen = choose(&design, &squares, &assigned, &L2_GRID);
+        let chosen = choose(&design, &squares, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &squares);
         let near = cross(&rows.places, &assigned);
         let held = Held::new(&chosen.scores, &near, values, &scale, &assigned, options.tolerance);
@@ -64,7 +64,7 @@ impl Number {
         let held_out = held.answers(&likeness, options.tolerance);
         let report = held.report(&held_out, chosen.l2);
         let number = Self {
-            surface: features.linear(&design, &parameters, 1),
+            surface: features.surface(&design, &parameters, 1),
             neighbours: Neighbours::new(&rows.places),
             values: values.to_vec(),
             error: mean(&held.errors),

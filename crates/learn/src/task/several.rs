@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
 use super::neighbours::{Near, Neighbours, cross};
-use super::rows::{Features, Rows, Surface};
+use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
 use crate::binary::{Flags, Platt};
 use crate::calibrate::Isotonic;
@@ -61,13 +61,13 @@ impl Several {
                 places
             })
             .collect();
-        let (features, design) = Features::new(rows, options.words)?;
+        let (features, design) = Features::new(rows, options, names.len())?;
         let flags = Flags::new(&sets, names.len());
         // Rows with equal sets are spread over the folds, so that rare labels are in most of them.
         let groups: Vec<usize> =
             sets.iter().map(|set| set.first().map_or(0, |&first| first as usize + 1)).collect();
         let assigned = stratified_folds(&groups, options.folds, options.seed);
-        let chosen = choose(&design, &flags, &assigned, &L2_GRID);
+        let chosen = choose(&design, &flags, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &flags);
         let near = cross(&rows.places, &assigned);
         let shares = flags.shares();
@@ -76,7 +76,7 @@ impl Several {
         let held_out = held.answers(&names, &sets, &likeness);
         let report = held.report(&names, &sets, &held_out, chosen.l2);
         let several = Self {
-            surface: features.linear(&design, &parameters, names.len()),
+            surface: features.surface(&design, &parameters, names.len()),
             neighbours: Neighbours::new(&rows.places),
             sets,
             shares,

@@ -8,7 +8,7 @@ use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
 use super::neighbours::{Near, Neighbours, cross};
 use super::pool::Pool;
-use super::rows::{Features, Rows, Surface};
+use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
 use crate::choice::choose;
 use crate::folds::{split, stratified_folds};
@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::unfit::Unfit;
 
 /// Penalties tried, strongest first.
-const L2_GRID: [f32; 4] = [1e-3, 1e-4, 3e-5, 1e-5];
+const L2_GRID: [f32; 4] = [3e-4, 1e-4, 3e-5, 1e-5];
 
 /// A trained classifier; the labels' names are the model's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,12 +45,12 @@ impl Single {
         let labels: Vec<usize> =
             truths.iter().map(|truth| names.partition_point(|name| name.as_str() < *truth)).collect();
         check_labels(truths.len(), &labels, &names)?;
-        let (features, design) = Features::new(rows, options.words)?;
+        let (features, design) = Features::new(rows, options, names.len())?;
         let classes = names.len();
         let weights = class_weights(&labels, classes, f32::from(u8::from(options.balance)));
         let targets = Classes { labels: labels.clone(), weights, count: classes };
         let assigned = stratified_folds(&labels, options.folds, options.seed);
-        let chosen = choose(&design, &targets, &assigned, &L2_GRID);
+        let chosen = choose(&design, &targets, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &targets);
         let near = cross(&rows.places, &assigned);
         let places: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
@@ -59,7 +59,7 @@ impl Single {
         let held_out = held.answers(&names, &labels, &likeness);
         let report = held.report(&names, &labels, chosen.l2);
         let single = Self {
-            surface: features.linear(&design, &parameters, classes),
+            surface: features.surface(&design, &parameters, classes),
             neighbours: Neighbours::new(&rows.places),
             labels: places,
             classes,
