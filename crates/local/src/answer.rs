@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use api::{Error, Usage};
 
+use crate::choice::Choice;
 use crate::stops::{Characters, Scan, Stops};
 
 /// A token and how likely the model found it.
@@ -26,13 +27,15 @@ pub(crate) struct Piece {
     pub(crate) tokens: Vec<Told>,
 }
 
-/// What a context sends about one answer. `End` or `Failed` is the last.
+/// What a context sends about one answer. Any but `Piece` is the last.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// More of it.
     Piece(Piece),
     /// It is whole.
     End(Ending),
+    /// It is one of a set.
+    Chosen(Choice, Usage),
     /// It cannot be finished.
     Failed(Error),
 }
@@ -44,6 +47,9 @@ pub(crate) struct Ending {
     pub(crate) reason: &'static str,
     /// Tokens read and written.
     pub(crate) usage: Usage,
+    /// The sum of the natural logarithms of the probabilities of all its tokens, those that ended it included; 0 where
+    /// likelihoods were not asked for.
+    pub(crate) logprob: f64,
 }
 
 /// Gathers tokens into pieces.

@@ -11,6 +11,18 @@ pub(crate) fn not_loaded(what: impl Into<String>, path: &Path) -> Error {
     Error::new(Fault::Unavailable, "local_model_not_loaded", what).with_detail(path.display())
 }
 
+/// An adapter cannot be laid on the model; `why` says so and what to do, the log also gets the path.
+pub(crate) fn adapter_unfit(name: &str, why: &str, path: &Path) -> Error {
+    let message = format!("The adapter `{name}` cannot be loaded: {why}.");
+    Error::new(Fault::Unavailable, "adapter_not_loaded", message).with_detail(path.display())
+}
+
+/// No adapter of that name is on the model.
+pub(crate) fn no_adapter(name: &str) -> Error {
+    let message = format!("The in-process model has no adapter `{name}` now; train or load it first.");
+    Error::new(Fault::Unavailable, "adapter_not_found", message)
+}
+
 /// Every context is taken and the queue is full.
 pub(crate) fn queue_full(queue_max: usize) -> Error {
     let message = format!(

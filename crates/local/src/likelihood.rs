@@ -9,12 +9,18 @@ pub(crate) struct Likelihood {
     pub(crate) best: Vec<(usize, f32)>,
 }
 
-/// Measures the token at `chosen` among `scores`, and the `count` best beside it.
-pub(crate) fn measure(scores: &[f32], chosen: usize, count: usize) -> Likelihood {
+/// The logarithm of the sum of all scores' exponentials: what a score lacks to be a logarithm of a probability.
+pub(crate) fn log_total(scores: &[f32]) -> f32 {
     let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = scores.iter().map(|score| f64::from((score - highest).exp())).sum();
     #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a sum of f32 fits in f32")]
-    let whole = highest + total.ln() as f32;
+    let total = total.ln() as f32;
+    highest + total
+}
+
+/// Measures the token at `chosen` among `scores`, and the `count` best beside it.
+pub(crate) fn measure(scores: &[f32], chosen: usize, count: usize) -> Likelihood {
+    let whole = log_total(scores);
     let best = best(scores, count).into_iter().map(|(place, score)| (place, score - whole)).collect();
     Likelihood { chosen: scores.get(chosen).map_or(f32::NEG_INFINITY, |score| score - whole), best }
 }

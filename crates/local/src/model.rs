@@ -1,8 +1,10 @@
 //! The model as the rest of the house sees it: load it, ask it, drop it.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -10,11 +12,14 @@ use api::{ChatRequest, Chunks, Contract, Error, Part};
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
+use crate::adapter::Adapter;
 use crate::errors::{self, cannot};
+use crate::layout::ANSWER_END;
 use crate::options::{Occupancy, Options};
 use crate::queue::{Queue, Refused};
 use crate::seat::{self, Choosing, Job};
-use crate::stream::{ChatStream, Continuation, Events, Head, continuation};
+use crate::short::{Choices, Question, ShortAnswer};
+use crate::stream::{ChatStream, Continuation, Events, Head, choice, continuation};
 use crate::weights::{Weights, backend};
 
 /// A generative model in this process. Clones share it; dropping the last one waits for its threads, which end within a
@@ -25,13 +30,15 @@ pub struct Model {
 }
 
 struct Inner {
-    weights: Arc<Weights>,
+    /// The weights with their adapters. Replaced as a whole; name, fingerprint and size of the context stay.
+    current: Arc<RwLock<Arc<Weights>>>,
+    /// Which adapters are wanted, by name. Held while they change.
+    adapters: Mutex<BTreeMap<String, PathBuf>>,
+    options: Options,
+    name: String,
+    fingerprint: String,
+    context_tokens: usize,
     queue: Arc<Queue<Job>>,
-    contexts: usize,
-    output_tokens_max: u64,
-    /// Where a request names none.
-    temperature: f32,
-    top_p: f32,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -59,27 +66,28 @@ impl Model {
     /// One sentence: the file is missing, not GGUF, not readable by this build; the processor or the memory is too
     /// small. The path is in the detail.
     pub fn load(options: &Options) -> Result<Self, Error> {
-        let weights = Arc::new(Weights::load(options)?);
+        let weights = Weights::load(options, &BTreeMap::new())?;
         let backend = backend(&options.path)?;
         let contexts = options.contexts.max(1);
         let queue = Arc::new(Queue::new(options.queue_max));
         // From here on, dropping ends what was started.
         let inner = Inner {
-            weights,
+            name: weights.name.clone(),
+            fingerprint: weights.fingerprint.clone(),
+            context_tokens: weights.context_tokens as usize,
+            current: Arc::new(RwLock::new(Arc::new(weights))),
+            adapters: Mutex::default(),
+            options: Options { contexts, ..options.clone() },
             queue,
-            contexts,
-            output_tokens_max: options.output_tokens_max,
-            temperature: options.temperature,
-            top_p: options.top_p,
             threads: Mutex::default(),
         };
         let (ready, told) = sync_channel(contexts);
         for number in 0..contexts {
-            let (weights, queue, ready) =
-                (Arc::clone(&inner.weights), Arc::clone(&inner.queue), ready.clone());
+            let (current, queue, ready) =
+                (Arc::clone(&inner.current), Arc::clone(&inner.queue), ready.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("llama-{number}"))
-                .spawn(move || seat::serve(&weights, backend, &queue, &ready))
+                .spawn(move || seat::serve(&current, backend, &queue, &ready))
                 .map_err(|error| no_context(options, &error.to_string()))?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
@@ -93,28 +101,33 @@ impl Model {
 
     /// The file's own name for itself, empty where it has none.
     pub fn name(&self) -> &str {
-        &self.inner.weights.name
+        &self.inner.name
     }
 
     /// Tokens of prompt and answer together that one context holds.
     pub fn context_tokens(&self) -> usize {
-        self.inner.weights.context_tokens as usize
+        self.inner.context_tokens
     }
 
     /// Names the file's content: equal files have equal ones, wherever they lie.
     pub fn fingerprint(&self) -> &str {
-        &self.inner.weights.fingerprint
+        &self.inner.fingerprint
     }
 
     /// How many tokens `text` makes, without those that a template adds.
     pub fn count_tokens(&self, text: &str) -> usize {
-        self.inner.weights.tokens_of_text(text).len()
+        self.weights().tokens_of_text(text).len()
+    }
+
+    /// The ids of the tokens of `text`, without those that a template adds.
+    pub fn token_ids(&self, text: &str) -> Vec<i32> {
+        self.weights().tokens_of_text(text).into_iter().map(|token| token.0).collect()
     }
 
     /// How busy the contexts are.
     pub fn occupancy(&self) -> Occupancy {
         let (waiting, idle) = self.inner.queue.counts();
-        let contexts = self.inner.contexts;
+        let contexts = self.inner.options.contexts;
         Occupancy { running: contexts.saturating_sub(idle), waiting, contexts }
     }
 
@@ -139,16 +152,16 @@ impl Model {
         let prompt = self.prompt_of(request)?;
         let sampling = &request.sampling;
         let choosing = Choosing {
-            temperature: sampling.temperature.unwrap_or(self.inner.temperature),
-            top_p: sampling.top_p.unwrap_or(self.inner.top_p),
+            temperature: sampling.temperature.unwrap_or(self.inner.options.temperature),
+            top_p: sampling.top_p.unwrap_or(self.inner.options.top_p),
             seed: sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
             frequency_penalty: penalty(request, "frequency_penalty")?,
             presence_penalty: penalty(request, "presence_penalty")?,
         };
         let likelihoods = sampling.logprobs.then_some(usize::from(sampling.top_logprobs));
-        let most = self.inner.output_tokens_max;
-        let tokens_max = Some(sampling.max_tokens.map_or(most, |wanted| wanted.min(most)));
-        let ask = Ask { prompt, tokens_max, stops: &sampling.stop, choosing, likelihoods };
+        let most = self.inner.options.output_tokens_max;
+        let tokens_max = sampling.max_tokens.map_or(most, |wanted| wanted.min(most));
+        let ask = Ask { tokens_max, stops: &sampling.stop, choosing, likelihoods, ..Ask::of(prompt) };
         let events = self.submit(ask, "messages", deadline)?;
         let head = Head { id: id.to_owned(), created, model: model.to_owned() };
         Ok(Box::pin(ChatStream::new(events, head, sampling.logprobs)))
@@ -167,20 +180,122 @@ impl Model {
         deadline: Instant,
     ) -> Result<Continuation, Error> {
         const PARAM: &str = "prompt";
-        let tokens = self.inner.weights.tokens_of_prompt(prompt);
-        let prompt = tokens.ok_or_else(|| self.far_too_long(PARAM))?;
-        if prompt.is_empty() {
-            return Err(Error::field(PARAM, "`prompt` must not be empty."));
-        }
-        let choosing =
-            Choosing { temperature: 0.0, top_p: 1.0, seed: 0, frequency_penalty: 0.0, presence_penalty: 0.0 };
-        let ask = Ask { prompt, tokens_max: Some(max_tokens), stops: stop, choosing, likelihoods: Some(0) };
+        let prompt = self.tokens_of_prompt(prompt, PARAM)?;
+        let ask = Ask { tokens_max: max_tokens, stops: stop, likelihoods: Some(0), ..Ask::of(prompt) };
         let events = self.submit(ask, PARAM, deadline)?;
-        continuation(events).await
+        continuation(events).await.map(|(continuation, _)| continuation)
+    }
+
+    /// Lays the adapter in the file at `path` on the model as `name`, in place of one of that name. Blocks for about a
+    /// second, in which the model is loaded once more: llama.cpp takes adapters only while nobody uses it. Answers under way
+    /// are finished with what they began with; contexts forget the prompts that they had read.
+    ///
+    /// # Errors
+    /// One sentence: the file is missing, no adapter, or made for another model; the model's own file has changed. What was
+    /// there before stays.
+    pub fn load_adapter(&self, name: &str, path: &Path) -> Result<Adapter, Error> {
+        self.change(|wanted| {
+            wanted.insert(name.to_owned(), path.to_owned());
+        })?;
+        self.adapter(name).ok_or_else(|| errors::no_adapter(name))
+    }
+
+    /// Puts adapters, each with the name that it gets and its file, in place of all there are: at the price of one.
+    ///
+    /// # Errors
+    /// As [`Model::load_adapter`], of the first that does not fit.
+    pub fn set_adapters(&self, adapters: BTreeMap<String, PathBuf>) -> Result<(), Error> {
+        self.change(|wanted| *wanted = adapters)
+    }
+
+    /// Takes an adapter off the model; nothing happens where there is none of that name. Blocks like
+    /// [`Model::load_adapter`].
+    ///
+    /// # Errors
+    /// The model or another adapter cannot be loaded anew; then all stay.
+    pub fn drop_adapter(&self, name: &str) -> Result<(), Error> {
+        self.change(|wanted| {
+            wanted.remove(name);
+        })
+    }
+
+    /// What is known of the adapter of that name.
+    pub fn adapter(&self, name: &str) -> Option<Adapter> {
+        self.weights().adapters.get(name).map(|fitted| fitted.adapter.clone())
+    }
+
+    /// All adapters, by name.
+    pub fn adapters(&self) -> BTreeMap<String, Adapter> {
+        let weights = self.weights();
+        weights.adapters.iter().map(|(name, fitted)| (name.clone(), fitted.adapter.clone())).collect()
+    }
+
+    /// Answers a question shortly: with the likeliest of its choices, or with the most likely line. The prompt is the
+    /// adapter's layout around the input, and control tokens in it are only letters. Dropping the future frees the context.
+    ///
+    /// # Errors
+    /// No such adapter, choices that are empty or too many, a prompt over the context, `local_queue_full`, the deadline.
+    pub async fn short_answer(
+        &self,
+        question: &Question<'_>,
+        deadline: Instant,
+    ) -> Result<ShortAnswer, Error> {
+        const PARAM: &str = "input";
+        let weights = self.weights();
+        let prompt = question.prompt(&weights)?;
+        let prompt = self.tokens_of_prompt(&prompt, PARAM)?;
+        let adapter = question.adapter.map(str::to_owned);
+        let Some(choices) = question.choices else {
+            let stops = [ANSWER_END.to_owned()];
+            let tokens_max = question.tokens_max;
+            let ask = Ask { adapter, tokens_max, stops: &stops, likelihoods: Some(0), ..Ask::of(prompt) };
+            let (written, logprob) = continuation(self.submit(ask, PARAM, deadline)?).await?;
+            return Ok(ShortAnswer::written(&written, logprob));
+        };
+        let choices = Choices::new(&weights, choices)?;
+        let tokens_max = choices.longest() as u64;
+        let ask = Ask { adapter, tokens_max, choices: choices.tokens.clone(), ..Ask::of(prompt) };
+        if ask.prompt.len() + choices.longest() > self.context_tokens() {
+            let tokens = ask.prompt.len() + choices.longest();
+            return Err(errors::too_long(tokens, self.context_tokens(), PARAM));
+        }
+        let (choice, usage) = choice(self.submit(ask, PARAM, deadline)?).await?;
+        choices.answer(&choice, usage)
+    }
+
+    /// Loads the model once more, with changed adapters, and hands it to the contexts.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, PathBuf>)) -> Result<(), Error> {
+        let inner = &self.inner;
+        let mut adapters = inner.adapters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = adapters.clone();
+        change(&mut wanted);
+        let weights = Weights::load(&inner.options, &wanted)?;
+        if weights.fingerprint != inner.fingerprint {
+            let what =
+                "The in-process model's file has changed since it was loaded; restart to use the new one.";
+            return Err(errors::not_loaded(what, &inner.options.path));
+        }
+        *inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(weights);
+        inner.queue.renew();
+        *adapters = wanted;
+        Ok(())
+    }
+
+    fn weights(&self) -> Arc<Weights> {
+        Arc::clone(&self.inner.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The tokens of a raw prompt that comes by the field `param`.
+    fn tokens_of_prompt(&self, prompt: &str, param: &str) -> Result<Vec<LlamaToken>, Error> {
+        let prompt = self.weights().tokens_of_prompt(prompt).ok_or_else(|| self.far_too_long(param))?;
+        if prompt.is_empty() {
+            return Err(Error::field(param, format!("`{param}` must not be empty.")));
+        }
+        Ok(prompt)
     }
 
     fn prompt_of(&self, request: &ChatRequest) -> Result<Vec<LlamaToken>, Error> {
-        let weights = &self.inner.weights;
+        let weights = self.weights();
         let segments = weights.template()?.render(request)?;
         let prompt = weights.tokens_of_chat(&segments).ok_or_else(|| self.far_too_long("messages"))?;
         if prompt.is_empty() {
@@ -200,10 +315,11 @@ impl Model {
         if room == 0 {
             return Err(errors::too_long(ask.prompt.len(), context_tokens, param));
         }
-        let wanted = ask.tokens_max.map_or(room, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
-        let tokens_max = wanted.clamp(1, room);
+        let tokens_max = usize::try_from(ask.tokens_max).unwrap_or(usize::MAX).clamp(1, room);
         let (sender, receiver) = mpsc::channel(Job::events_max(tokens_max));
         let job = Job {
+            adapter: ask.adapter,
+            choices: ask.choices,
             prompt: ask.prompt,
             tokens_max,
             stops: ask.stops.to_vec(),
@@ -222,11 +338,30 @@ impl Model {
 
 /// What is asked of a context, before it is known to fit.
 struct Ask<'a> {
+    adapter: Option<String>,
+    choices: Vec<Vec<LlamaToken>>,
     prompt: Vec<LlamaToken>,
-    tokens_max: Option<u64>,
+    tokens_max: u64,
     stops: &'a [String],
     choosing: Choosing,
     likelihoods: Option<usize>,
+}
+
+impl Ask<'_> {
+    /// The likeliest continuation of `prompt` by the base alone.
+    fn of(prompt: Vec<LlamaToken>) -> Self {
+        let choosing =
+            Choosing { temperature: 0.0, top_p: 1.0, seed: 0, frequency_penalty: 0.0, presence_penalty: 0.0 };
+        Self {
+            adapter: None,
+            choices: Vec::new(),
+            prompt,
+            tokens_max: u64::MAX,
+            stops: &[],
+            choosing,
+            likelihoods: None,
+        }
+    }
 }
 
 fn no_context(options: &Options, why: &str) -> Error {

@@ -12,6 +12,17 @@ pub(crate) enum Refused {
     Closed,
 }
 
+/// What a server gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next<T> {
+    /// An item.
+    Item(T),
+    /// Nothing yet, but what the server works with is out of date.
+    Stale,
+    /// Nothing any more.
+    Closed,
+}
+
 /// First come, first served; at most `waiting_max` items wait beyond what idle servers are about to take.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
@@ -25,12 +36,13 @@ struct State<T> {
     waiting: VecDeque<T>,
     idle: usize,
     closed: bool,
+    edition: u64,
 }
 
 impl<T> Queue<T> {
     /// An empty queue.
     pub(crate) fn new(waiting_max: usize) -> Self {
-        let state = State { waiting: VecDeque::new(), idle: 0, closed: false };
+        let state = State { waiting: VecDeque::new(), idle: 0, closed: false, edition: 0 };
         Self { state: Mutex::new(state), arrival: Condvar::new(), waiting_max }
     }
 
@@ -49,15 +61,33 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for the next item; `None` once the queue is closed.
-    pub(crate) fn take(&self) -> Option<T> {
+    /// Waits for the next item, or until what the server works with is no longer of the queue's `edition`.
+    pub(crate) fn take(&self, edition: u64) -> Next<T> {
         let mut state = self.state();
         state.idle += 1;
-        while state.waiting.is_empty() && !state.closed {
+        while state.waiting.is_empty() && !state.closed && state.edition == edition {
             state = self.arrival.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle -= 1;
-        if state.closed { None } else { state.waiting.pop_front() }
+        if state.closed {
+            return Next::Closed;
+        }
+        if state.edition != edition {
+            return Next::Stale;
+        }
+        state.waiting.pop_front().map_or(Next::Stale, Next::Item)
+    }
+
+    /// The edition that servers should work with.
+    pub(crate) fn edition(&self) -> u64 {
+        self.state().edition
+    }
+
+    /// Makes what every server works with out of date.
+    pub(crate) fn renew(&self) {
+        let mut state = self.state();
+        state.edition = state.edition.wrapping_add(1);
+        self.arrival.notify_all();
     }
 
     /// Sends the servers home; what waits is dropped.
@@ -103,16 +133,26 @@ mod tests {
         assert_eq!(queue.push(3, stays), Err(Refused::Full));
         assert_eq!(queue.push(4, |item| *item == 1), Ok(()));
         assert_eq!(queue.counts(), (2, 0));
-        assert_eq!((queue.take(), queue.take()), (Some(2), Some(4)));
+        assert_eq!((queue.take(0), queue.take(0)), (Next::Item(2), Next::Item(4)));
+    }
+
+    #[test]
+    fn a_new_edition_comes_before_the_items() {
+        let queue = Queue::new(2);
+        assert_eq!(queue.push(1, |_| false), Ok(()));
+        let old = queue.edition();
+        queue.renew();
+        assert_eq!(queue.take(old), Next::Stale);
+        assert_eq!(queue.take(queue.edition()), Next::Item(1));
     }
 
     #[test]
     fn closing_sends_servers_home_and_refuses() {
         let queue: Queue<i32> = Queue::new(1);
         std::thread::scope(|scope| {
-            let server = scope.spawn(|| queue.take());
+            let server = scope.spawn(|| queue.take(0));
             queue.close();
-            assert_eq!(server.join().unwrap(), None);
+            assert_eq!(server.join().unwrap(), Next::Closed);
         });
         assert_eq!(queue.push(1, |_| false), Err(Refused::Closed));
         assert!(queue.is_closed());

@@ -8,7 +8,7 @@
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use api::{Error, Usage};
@@ -20,10 +20,12 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
+use crate::adapter::Fitted;
 use crate::answer::{Ending, Event, Told, Writer};
+use crate::choice::{Choice, Search};
 use crate::errors;
-use crate::likelihood::measure;
-use crate::queue::Queue;
+use crate::likelihood::{log_total, measure};
+use crate::queue::{Next, Queue};
 use crate::weights::Weights;
 
 /// Tokens read at a time. Whether the reader is still there is looked at between blocks: about a sixth of a second.
@@ -46,6 +48,11 @@ pub(crate) struct Choosing {
 
 /// One answer to write.
 pub(crate) struct Job {
+    /// The adapter that reads it; none: the base alone.
+    pub(crate) adapter: Option<String>,
+    /// Answers to choose from, of at least one token each, no one the beginning of another, within the context beside the
+    /// prompt. None: the answer is written freely.
+    pub(crate) choices: Vec<Vec<LlamaToken>>,
     /// What to read, never empty, shorter than the context.
     pub(crate) prompt: Vec<LlamaToken>,
     /// The most tokens to write, at least 1, within the context.
@@ -93,29 +100,70 @@ impl From<Error> for Broken {
     }
 }
 
-/// Serves the queue until it is closed. Tells `ready` first whether the context could be made.
+/// Serves the queue until it is closed, always with the `current` weights. Tells `ready` first whether the context could be
+/// made.
 pub(crate) fn serve(
-    weights: &Arc<Weights>,
+    current: &RwLock<Arc<Weights>>,
     backend: &'static LlamaBackend,
     queue: &Queue<Job>,
     ready: &SyncSender<Result<(), String>>,
 ) {
-    let made = Seat::new(weights, backend);
-    let (mut seat, told) = match made {
-        Ok(seat) => (Some(seat), Ok(())),
-        Err(why) => (None, Err(why)),
-    };
-    let _ = ready.send(told);
-    let Some(seat) = seat.as_mut() else { return };
-    while let Some(job) = queue.take() {
+    let mut ready = Some(ready);
+    loop {
+        // In this order: weights that are newer than their edition are only looked at once more.
+        let edition = queue.edition();
+        let weights = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
+        let mut seat = match (Seat::new(&weights, backend), ready.take()) {
+            (Ok(seat), told) => {
+                told.map(|told| told.send(Ok(())));
+                seat
+            }
+            (Err(why), Some(told)) => {
+                let _ = told.send(Err(why));
+                return;
+            }
+            (Err(why), None) => {
+                tracing::error!(%why, "a context of the in-process model could not be made anew; its requests fail");
+                match queue.take(edition) {
+                    Next::Item(job) => job.send(Event::Failed(Error::internal(why))),
+                    Next::Stale => {}
+                    Next::Closed => return,
+                }
+                continue;
+            }
+        };
+        if !seat.serve(queue, edition) {
+            return;
+        }
+    }
+}
+
+impl Seat<'_> {
+    /// Serves the queue. Returns whether it goes on, with newer weights.
+    fn serve(&mut self, queue: &Queue<Job>, edition: u64) -> bool {
+        loop {
+            match queue.take(edition) {
+                Next::Item(job) => self.serve_one(&job, queue),
+                Next::Stale => return true,
+                Next::Closed => return false,
+            }
+        }
+    }
+
+    fn serve_one(&mut self, job: &Job, queue: &Queue<Job>) {
         // A thread lost to a failed assertion would leave its share of the queue waiting for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| seat.answer(&job, queue)));
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            if job.choices.is_empty() {
+                return self.answer(job, queue).map(Event::End);
+            }
+            self.choose(job, queue).map(|(choice, usage)| Event::Chosen(choice, usage))
+        }));
         match done {
-            Ok(Ok(ending)) => job.send(Event::End(ending)),
+            Ok(Ok(event)) => job.send(event),
             Ok(Err(Broken::Abandoned)) => {}
             Ok(Err(Broken::Failed(error))) => job.send(Event::Failed(*error)),
             Err(_) => {
-                seat.forget();
+                self.forget();
                 job.send(Event::Failed(Error::internal("the in-process model panicked")));
             }
         }
@@ -126,7 +174,9 @@ struct Seat<'a> {
     weights: &'a Weights,
     context: LlamaContext<'a>,
     batch: LlamaBatch<'static>,
-    /// The tokens of the whole blocks whose keys and values the context holds.
+    /// What lies on the context.
+    adapter: Option<&'a Fitted>,
+    /// The tokens of the whole blocks whose keys and values the context holds, as the adapter made them.
     kept: Vec<LlamaToken>,
 }
 
@@ -145,7 +195,7 @@ impl<'a> Seat<'a> {
             .with_n_threads_batch(1)
             .with_no_perf(true);
         let context = weights.model.new_context(backend, params).map_err(|error| error.to_string())?;
-        Ok(Self { weights, context, batch: LlamaBatch::new(BLOCK, 1), kept: Vec::new() })
+        Ok(Self { weights, context, batch: LlamaBatch::new(BLOCK, 1), adapter: None, kept: Vec::new() })
     }
 
     fn answer(&mut self, job: &Job, queue: &Queue<Job>) -> Result<Ending, Broken> {
@@ -153,14 +203,16 @@ impl<'a> Seat<'a> {
         let mut sampler = self.sampler(&job.choosing);
         let mut writer = Writer::new(&job.stops);
         let mut written = 0;
+        let mut logprob = 0.0;
         let reason = loop {
             let token = sampler.sample(&self.context, self.batch.n_tokens() - 1);
+            let bytes = self.weights.piece(token);
+            let told = job.likelihoods.map(|count| self.told(token, &bytes, count));
+            logprob += told.as_ref().map_or(0.0, |told| f64::from(told.logprob));
             if self.weights.model.vocab().is_eog(token) {
                 break "stop";
             }
             written += 1;
-            let bytes = self.weights.piece(token);
-            let told = job.likelihoods.map(|count| self.told(token, &bytes, count));
             let (piece, stopped) = writer.push(&bytes, told);
             if !piece.text.is_empty() || !piece.tokens.is_empty() {
                 job.send(Event::Piece(piece));
@@ -178,15 +230,69 @@ impl<'a> Seat<'a> {
         if !rest.text.is_empty() || !rest.tokens.is_empty() {
             job.send(Event::Piece(rest));
         }
-        let mut usage = Usage::exact(job.prompt.len() as u64, written as u64);
-        if reused > 0 {
-            usage = usage.with_cached(reused as u64);
+        Ok(Ending { reason, usage: usage(job, written, reused), logprob })
+    }
+
+    /// Finds the likeliest of the job's choices.
+    fn choose(&mut self, job: &Job, queue: &Queue<Job>) -> Result<(Choice, Usage), Broken> {
+        let reused = self.read(job, queue)?;
+        let mut search = Search::new(&job.choices);
+        let mut path: Vec<LlamaToken> = Vec::new();
+        while let Some(node) = search.next() {
+            let same = path.iter().zip(&node.path).take_while(|(held, wanted)| held == wanted).count();
+            if same < path.len() {
+                let from = u32::try_from(job.prompt.len() + same).map_err(Error::internal)?;
+                if !matches!(self.context.clear_kv_cache_seq(Some(0), Some(from), None), Ok(true)) {
+                    self.forget();
+                    return Err(Error::internal("the in-process model cannot go back in its context").into());
+                }
+            }
+            // One at a time, so that the numbers do not depend on which answers were looked at before.
+            for (depth, &token) in node.path.iter().enumerate().skip(same) {
+                go_on(job, queue)?;
+                self.decode(&[token], job.prompt.len() + depth)?;
+            }
+            path.clone_from(&node.path);
+            let scores = self.context.get_logits_ith(self.batch.n_tokens() - 1);
+            let total = log_total(scores);
+            search.extend(&node, |token| {
+                let score = usize::try_from(token.0).ok().and_then(|place| scores.get(place));
+                score.map_or(f64::NEG_INFINITY, |score| f64::from(score - total))
+            });
         }
-        Ok(Ending { reason, usage })
+        let choice = search.choice().ok_or_else(|| Error::internal("there was nothing to choose from"))?;
+        let written = job.choices.get(choice.place).map_or(0, Vec::len);
+        Ok((choice, usage(job, written, reused)))
+    }
+
+    /// Lays on what the job asks for.
+    fn dress(&mut self, job: &Job) -> Result<(), Broken> {
+        let wanted = match &job.adapter {
+            Some(name) => Some(self.weights.adapters.get(name).ok_or_else(|| errors::no_adapter(name))?),
+            None => None,
+        };
+        let same = match (self.adapter, wanted) {
+            (Some(worn), Some(wanted)) => std::ptr::eq(worn, wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return Ok(());
+        }
+        // Keys and values are the adapter's: another one's must not be gone on from.
+        self.forget();
+        match (wanted, self.adapter) {
+            (Some(wanted), _) => wanted.attach(&mut self.context)?,
+            (None, Some(worn)) => worn.detach(&mut self.context)?,
+            (None, None) => {}
+        }
+        self.adapter = wanted;
+        Ok(())
     }
 
     /// Reads the prompt, but for what the context has read before. Returns how much that was.
     fn read(&mut self, job: &Job, queue: &Queue<Job>) -> Result<usize, Broken> {
+        self.dress(job)?;
         let same = self.kept.iter().zip(&job.prompt).take_while(|(kept, asked)| kept == asked).count();
         // The last token is always read: its scores choose the first token of the answer.
         let mut reused = same.min(job.prompt.len() - 1) / BLOCK * BLOCK;
@@ -258,6 +364,12 @@ impl<'a> Seat<'a> {
         }
         LlamaSampler::chain_simple(chain)
     }
+}
+
+/// What a job read and wrote.
+fn usage(job: &Job, written: usize, reused: usize) -> Usage {
+    let usage = Usage::exact(job.prompt.len() as u64, written as u64);
+    if reused > 0 { usage.with_cached(reused as u64) } else { usage }
 }
 
 /// A seed as llama.cpp takes it, whose highest value means a random one.

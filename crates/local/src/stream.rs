@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::answer::{Ending, Event, Piece, Told};
+use crate::choice::Choice;
 use crate::errors;
 
 /// How a text goes on.
@@ -60,8 +61,17 @@ impl Events {
     }
 }
 
-/// Gathers a whole continuation.
-pub(crate) async fn continuation(mut events: Events) -> Result<Continuation, Error> {
+/// Waits for a choice.
+pub(crate) async fn choice(mut events: Events) -> Result<(Choice, Usage), Error> {
+    match std::future::poll_fn(|context| events.poll(context)).await {
+        Event::Chosen(choice, usage) => Ok((choice, usage)),
+        Event::Failed(error) => Err(error),
+        Event::Piece(_) | Event::End(_) => Err(Error::internal("a text came where a choice was asked for")),
+    }
+}
+
+/// Gathers a whole continuation, and the logarithm of its probability, its end included.
+pub(crate) async fn continuation(mut events: Events) -> Result<(Continuation, f64), Error> {
     let mut text = String::new();
     let (mut sum, mut count) = (0.0_f32, 0.0_f32);
     loop {
@@ -73,10 +83,12 @@ pub(crate) async fn continuation(mut events: Events) -> Result<Continuation, Err
                     count += 1.0;
                 }
             }
-            Event::End(Ending { reason, usage }) => {
+            Event::End(ending) => {
                 let mean_logprob = if count > 0.0 { sum / count } else { 0.0 };
-                return Ok(Continuation { text, mean_logprob, finish_reason: reason, usage });
+                let Ending { reason, usage, logprob } = ending;
+                return Ok((Continuation { text, mean_logprob, finish_reason: reason, usage }, logprob));
             }
+            Event::Chosen(..) => return Err(Error::internal("a choice came where a text was asked for")),
             Event::Failed(error) => return Err(error),
         }
     }
@@ -151,6 +163,11 @@ impl Stream for ChatStream {
             match self.events.poll(context) {
                 Poll::Ready(Event::Piece(piece)) => self.tell(piece),
                 Poll::Ready(Event::End(ending)) => self.end(ending),
+                Poll::Ready(Event::Chosen(..)) => {
+                    self.ended = true;
+                    let said = "a choice came where a text was asked for";
+                    return Poll::Ready(Some(Err(Error::internal(said))));
+                }
                 Poll::Ready(Event::Failed(error)) => {
                     self.ended = true;
                     self.events.events.close();

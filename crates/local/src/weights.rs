@@ -1,8 +1,9 @@
 //! The loaded file: weights, vocabulary, chat template, and what names them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use api::{Error, Fault};
@@ -11,6 +12,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use crate::adapter::Fitted;
 use crate::errors::not_loaded;
 use crate::options::Options;
 use crate::template::{Segment, Template};
@@ -25,17 +27,20 @@ pub(crate) struct Weights {
     pub(crate) context_tokens: u32,
     /// Names the file's content.
     pub(crate) fingerprint: String,
+    /// By name.
+    pub(crate) adapters: BTreeMap<String, Fitted>,
     template: Result<Template, String>,
 }
 
 impl Weights {
-    /// Loads the file of `options`.
-    pub(crate) fn load(options: &Options) -> Result<Self, Error> {
+    /// Loads the file of `options`, and adapters on it. These cannot change afterwards: llama.cpp takes new ones only while
+    /// nobody uses the model, so another set of them is another `Weights`.
+    pub(crate) fn load(options: &Options, adapters: &BTreeMap<String, PathBuf>) -> Result<Self, Error> {
         let path = &options.path;
         check_processor(path)?;
         let fingerprint = fingerprint(path)?;
         let backend = backend(path)?;
-        let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default()).map_err(|error| {
+        let mut model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default()).map_err(|error| {
             let what = "llama.cpp cannot read the in-process model's file: it is damaged, or of a kind that came later \
                         than this build; set RUST_LOG=llama-cpp-2=debug to see its reasons.";
             let mut failure = not_loaded(what, path);
@@ -49,7 +54,11 @@ impl Weights {
         if let Err(why) = &template {
             tracing::warn!(model = %name, %why, "the model can complete text but not chat");
         }
-        Ok(Self { model, name, context_tokens, fingerprint, template })
+        let mut fitted = BTreeMap::new();
+        for (name, path) in adapters {
+            fitted.insert(name.clone(), Fitted::load(&mut model, &fingerprint, name, path)?);
+        }
+        Ok(Self { model, name, context_tokens, fingerprint, adapters: fitted, template })
     }
 
     /// The tokens of a text in which control tokens are only letters.
