@@ -16,6 +16,7 @@ mod linear;
 mod logistic;
 pub mod metrics;
 mod ngrams;
+mod packed;
 mod points;
 mod random;
 pub mod routing;

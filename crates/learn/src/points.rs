@@ -13,6 +13,7 @@ const LIMIT: f32 = 16_000.0;
 /// Points of one dimension.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Points {
+    #[serde(with = "crate::packed")]
     coordinates: Vec<i16>,
     dimensions: usize,
 }

@@ -5,6 +5,7 @@
 
 mod binomial;
 mod certificate;
+mod lens;
 mod lexicon;
 mod likeness;
 mod model;

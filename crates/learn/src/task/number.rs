@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
-use super::neighbours::{Near, Neighbours, cross};
+use super::neighbours::{Near, Neighbours};
 use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
 use crate::calibrate::Isotonic;
@@ -58,14 +58,14 @@ impl Number {
         let assigned = stratified_folds(&vec![0; values.len()], options.folds, options.seed);
         let chosen = choose(&design, &squares, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &squares);
-        let near = cross(&rows.places, &assigned);
+        let (neighbours, near) = Neighbours::new(&rows.places, &assigned, options.seed);
         let held = Held::new(&chosen.scores, &near, values, &scale, &assigned, options.tolerance);
         let likeness = Likeness::fit(&held.surenesses, &held.closeness);
         let held_out = held.answers(&likeness, options.tolerance);
         let report = held.report(&held_out, chosen.l2);
         let number = Self {
             surface: features.surface(&design, &parameters, 1),
-            neighbours: Neighbours::new(&rows.places),
+            neighbours,
             values: values.to_vec(),
             error: mean(&held.errors),
             errors: held.errors,

@@ -5,24 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lens::Lens;
 use super::lexicon::Lexicon;
 use super::model::TrainOptions;
 use super::truth::Example;
 use crate::choice::Search;
 use crate::descent::Patience;
 use crate::design::{Design, SparseVector};
-use crate::space::Space;
 use crate::unfit::Unfit;
 
 /// Weights of words at most, over all outputs: bounds the memory of a fit (some 20 times as many numbers) and of a model.
 const WORD_WEIGHTS_MAX: usize = 3_000_000;
-/// Directions of the vectors that linear models are fitted in. On BANKING77 with three parts 384 of 1,152 directions hold
-/// 96 % of the variance; fitted in them it is as accurate as in all (0.933), in a third of the time.
-const DIRECTIONS: usize = 384;
-/// What the coordinates' squares sum to in the mean, beside two blocks of words of length 1.
-const LENGTH_SQUARED: f32 = 1.5;
-/// Variance that every direction has at least, as a share of the mean: no scale grows without a bound.
-const VARIANCE_MIN: f32 = 0.02;
 /// Steps of a stored weight on either side of 0.
 const STEPS: f32 = 32_767.0;
 
@@ -74,15 +67,15 @@ impl Features {
 
     /// The fitted map, ready for requests.
     pub(super) fn surface(self, design: &Design, parameters: &[f32], outputs: usize) -> Surface {
-        let fitted = self.lens.scales.len() + self.lexicon.as_ref().map_or(0, Lexicon::columns);
+        let fitted = self.lens.directions() + self.lexicon.as_ref().map_or(0, Lexicon::columns);
         let (weights, mut bias) = design.unpack(parameters, outputs, fitted);
         let weights: Vec<Vec<f32>> = weights
             .iter()
             .zip(&mut bias)
             .map(|(row, bias)| {
-                let (dense, hashed) = row.split_at(self.lens.scales.len());
+                let (dense, hashed) = row.split_at(self.lens.directions());
                 let mut whole = self.lens.unfold(dense);
-                *bias -= api::cosine(&whole, self.lens.space.mean());
+                *bias -= api::cosine(&whole, self.lens.mean());
                 whole.extend_from_slice(hashed);
                 whole
             })
@@ -96,46 +89,6 @@ impl Features {
         });
         let weights = cells.collect();
         Surface { lexicon: self.lexicon, weights, steps, bias }
-    }
-}
-
-/// The vectors' main directions, each divided by the fourth root of its variance: half-way to giving all the same spread.
-/// Narrow directions then take part, and the fit needs fewer steps.
-struct Lens {
-    space: Space,
-    scales: Vec<f32>,
-}
-
-impl Lens {
-    /// Finds the directions, and tells the vectors in them.
-    fn fit(vectors: &[Vec<f32>], seed: u64) -> (Self, Vec<Vec<f32>>) {
-        let space = Space::fit(vectors, DIRECTIONS, seed);
-        let mut seen: Vec<Vec<f32>> = vectors.iter().map(|vector| space.place(vector).coordinates).collect();
-        let mut variances = vec![0.0_f32; seen.first().map_or(0, Vec::len)];
-        for row in &seen {
-            variances.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
-        }
-        variances.iter_mut().for_each(|sum| *sum /= vectors.len().max(1) as f32);
-        let total: f32 = variances.iter().sum();
-        let least = (VARIANCE_MIN * total / variances.len().max(1) as f32).max(f32::MIN_POSITIVE);
-        let length: f32 = variances.iter().map(|variance| variance / (variance + least).sqrt()).sum();
-        let whole = (LENGTH_SQUARED / length.max(f32::MIN_POSITIVE)).sqrt();
-        let scales: Vec<f32> =
-            variances.iter().map(|variance| whole / (variance + least).sqrt().sqrt()).collect();
-        for row in &mut seen {
-            row.iter_mut().zip(&scales).for_each(|(value, scale)| *value *= scale);
-        }
-        (Self { space, scales }, seen)
-    }
-
-    /// Weights on the directions as weights on the vector itself.
-    fn unfold(&self, weights: &[f32]) -> Vec<f32> {
-        let mut whole = vec![0.0; self.space.mean().len()];
-        for ((direction, scale), weight) in self.space.directions().zip(&self.scales).zip(weights) {
-            let weight = weight * scale;
-            whole.iter_mut().zip(direction).for_each(|(sum, value)| *sum += weight * value);
-        }
-        whole
     }
 }
 
@@ -158,6 +111,7 @@ fn check(vectors: &[Vec<f32>]) -> Result<(), Unfit> {
 pub(super) struct Surface {
     lexicon: Option<Lexicon>,
     /// Feature-major, in steps of `steps`.
+    #[serde(with = "crate::packed")]
     weights: Vec<i16>,
     /// One for each output.
     steps: Vec<f32>,

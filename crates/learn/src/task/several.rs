@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
-use super::neighbours::{Near, Neighbours, cross};
+use super::neighbours::{Near, Neighbours};
 use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
 use crate::binary::{Flags, Platt};
@@ -69,7 +69,7 @@ impl Several {
         let assigned = stratified_folds(&groups, options.folds, options.seed);
         let chosen = choose(&design, &flags, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &flags);
-        let near = cross(&rows.places, &assigned);
+        let (neighbours, near) = Neighbours::new(&rows.places, &assigned, options.seed);
         let shares = flags.shares();
         let held = Held::new(&chosen.scores, &near, &sets, &shares, &assigned);
         let likeness = Likeness::fit(&held.surenesses, &held.closeness);
@@ -77,7 +77,7 @@ impl Several {
         let report = held.report(&names, &sets, &held_out, chosen.l2);
         let several = Self {
             surface: features.surface(&design, &parameters, names.len()),
-            neighbours: Neighbours::new(&rows.places),
+            neighbours,
             sets,
             shares,
             platts: held.platts,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::likeness::{Likeness, trusted};
 use super::model::{Report, TrainOptions};
-use super::neighbours::{Near, Neighbours, cross};
+use super::neighbours::{Near, Neighbours};
 use super::pool::Pool;
 use super::rows::{Features, Rows, Surface, search};
 use super::truth::{Answer, HeldOut, Truth};
@@ -52,7 +52,7 @@ impl Single {
         let assigned = stratified_folds(&labels, options.folds, options.seed);
         let chosen = choose(&design, &targets, &assigned, &search(&L2_GRID));
         let parameters = chosen.fit_all(&design, &targets);
-        let near = cross(&rows.places, &assigned);
+        let (neighbours, near) = Neighbours::new(&rows.places, &assigned, options.seed);
         let places: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
         let held = Held::new(&chosen.scores, &near, &places, &labels, classes, &assigned);
         let likeness = Likeness::fit(&held.margins, &held.closeness);
@@ -60,7 +60,7 @@ impl Single {
         let report = held.report(&names, &labels, chosen.l2);
         let single = Self {
             surface: features.surface(&design, &parameters, classes),
-            neighbours: Neighbours::new(&rows.places),
+            neighbours,
             labels: places,
             classes,
             pool: held.pool,
