@@ -233,3 +233,24 @@ fn template(model: &LlamaModel) -> Result<Template, String> {
     };
     Template::new(source, text(vocab.bos()), text(vocab.eos())).map_err(|error| format!("{error:#}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `pointsman-tune` names a base in the same way; see `crates/tune/tests/agreement.rs`.
+    #[test]
+    fn files_have_these_fingerprints() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base.gguf");
+        for (bytes, expected) in [
+            (6_000_000, "gguf-9aedbf31d0ea08f4e0256fe625bee1b6"),
+            (100, "gguf-81c5121327f90cf3b344edd92da75bdf"),
+        ] {
+            let content: Vec<u8> =
+                b"GGUF".iter().copied().chain((0..bytes).map(|place| (place % 251) as u8)).collect();
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(fingerprint(&path).unwrap(), expected);
+        }
+    }
+}
