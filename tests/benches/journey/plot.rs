@@ -66,7 +66,7 @@ pub(crate) fn journey(served: &[Served], happened: &[Happened], change_at: usize
     shares.frame(&mut canvas, served_all);
     shares.line(&mut canvas, &windows(&local), BLUE, "served locally", 0);
     shares.line(&mut canvas, &windows(&unseen_wrong), RED, "of unseen intents: wrongly served locally", 1);
-    let truth = Panel { place: 1, low: 0.5, high: 1.0, title: "agreement with the truth" };
+    let truth = Panel { place: 1, low: 0.8, high: 1.0, title: "agreement with the truth" };
     truth.frame(&mut canvas, served_all);
     truth.line(&mut canvas, &windows(&|window| agreement(window, true)), BLUE, "served locally", 0);
     truth.line(&mut canvas, &windows(&|window| agreement(window, false)), GREEN, "all answers", 1);
