@@ -31,7 +31,7 @@ def main(base_url):
     for text, headers, track in [
         ("Prove step by step that the square root of two is irrational.", None, "external"),
         ("How many shunting engines does the depot in Velm keep?", None, "retrieval"),
-        ("What a lovely, cheerful morning!", {"x-pointsman-task": "mood"}, "local"),
+        ("Such joy, a lovely morning!", {"x-pointsman-task": "mood"}, "local"),
     ]:
         raw = ask(text, headers)
         answer = raw.parse()

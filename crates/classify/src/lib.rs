@@ -31,7 +31,7 @@ mod words;
 
 pub use classifier::{Classifier, NO, Stage, YES};
 pub use discovery::{Discovery, Proposal, Seen, Shape};
-pub use encoder::{Encoder, EncoderOptions};
+pub use encoder::{DESCRIBED_PARTS, Encoder, EncoderOptions};
 pub use exemplars::{Exemplar, TRAINED, read_exemplars};
 pub use features::{CHEAP_WIDTH, Features};
 pub use gist::{Gist, nearest};

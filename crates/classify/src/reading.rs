@@ -156,7 +156,8 @@ impl Draft {
     }
 }
 
-fn add(sum: &mut [f32], row: &[f32]) {
+/// Adds a row to a sum.
+pub(crate) fn add(sum: &mut [f32], row: &[f32]) {
     sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
 }
 

@@ -104,6 +104,22 @@ fn threads_share_the_sessions() {
 }
 
 #[test]
+fn a_description_begins_with_the_meaning() {
+    let long = "The night train to Lisbon leaves at ten. ".repeat(60);
+    let texts = ["", "Where is my card?", long.as_str()];
+    let (meant, described) = (ENCODER.embed(&texts).unwrap(), ENCODER.describe(&texts).unwrap());
+    for ((meaning, description), text) in meant.iter().zip(&described).zip(texts) {
+        let (parts, rest) = description.as_chunks::<384>();
+        assert_eq!((parts.len(), rest.len()), (classify::DESCRIBED_PARTS, 0));
+        assert!(cosine(&parts[0], meaning) > 0.9999, "{text:.20}");
+        for part in &parts[1..] {
+            let length = cosine(part, part);
+            assert!(text.is_empty() || (length - 1.0).abs() < 1e-3, "{text:.20}: {length}");
+        }
+    }
+}
+
+#[test]
 fn a_second_load_agrees_with_the_first() {
     let second = Encoder::load(&models::options()).expect("a second encoder");
     assert_eq!(second.fingerprint(), ENCODER.fingerprint());

@@ -78,7 +78,7 @@ impl Decider {
         Files::read(&settings).and_then(|files| files.check(&settings)).map_err(Failure::Wrong)?;
         let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
         let live = Live::read(&settings, &encoder).map_err(Failure::Wrong)?;
-        let (tasks, problems) = Tasks::open(&live.tasks, &settings.files.state, encoder.fingerprint(), None);
+        let (tasks, problems) = Tasks::open(&live.tasks, &settings.files.state, &encoder, None);
         for problem in problems {
             tracing::warn!(%problem, "a task is left out");
         }
@@ -276,9 +276,10 @@ impl Deeper {
         let classifier = &self.live.trained.classifier;
         let case = self.case()?;
         signals.task = case.as_ref().map(tasks::Case::matched);
-        // Where the input is the whole question, its vector serves both.
+        // Where the input is the whole question, its meaning serves both.
         let whole = case.as_ref().filter(|case| case.input == self.question);
-        let mut vector = whole.and_then(|case| case.vector.clone());
+        let dimensions = self.decider.encoder.dimensions();
+        let mut vector = whole.and_then(|case| Some(case.vector.as_ref()?.get(..dimensions)?.to_vec()));
         if classifier.needs_vector(self.asked(&signals)?, &signals) {
             let reading = self.decider.encoder.read(&self.view)?;
             classifier.deepen(&self.view, self.wanted, &reading.form, &mut signals);
@@ -315,7 +316,8 @@ impl Deeper {
     /// What the task's model says of the request. It has read its examples whole, and so it reads this.
     fn case(&self) -> Result<Option<tasks::Case>, Error> {
         let Some((task, input)) = &self.task else { return Ok(None) };
-        let vector = if task.wants_vector() { self.decider.encoder.embed(&[input])?.pop() } else { None };
+        let encoder = &self.decider.encoder;
+        let vector = if task.wants_vector() { encoder.describe(&[input])?.pop() } else { None };
         Ok(Some(task.consider(&self.tenant.name, input.clone(), vector)))
     }
 

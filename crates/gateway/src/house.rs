@@ -190,21 +190,29 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
     match &model.kind {
         ModelKind::Task => Backend::Task,
         ModelKind::Extractive => Backend::Extractive,
-        ModelKind::Llama { path, contexts, queue_max, temperature, top_p } => {
-            let options = local::Options {
-                path: settings.beside_models(path),
-                contexts: *contexts,
-                context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
-                queue_max: *queue_max,
-                output_tokens_max: model.output_tokens_max,
-                temperature: *temperature,
-                top_p: *top_p,
-            };
-            local::Model::load(&options)
-                .map_or_else(|error| Backend::Missing(in_words(&error)), Backend::Llama)
+        ModelKind::Llama { .. } => {
+            match llama_options(settings, model).map(|options| local::Model::load(&options)) {
+                Some(Ok(loaded)) => Backend::Llama(loaded),
+                Some(Err(error)) => Backend::Missing(in_words(&error)),
+                None => Backend::Missing("it does not run in this process".to_owned()),
+            }
         }
         ModelKind::OpenAi { provider, id } => open_upstream(settings, provider, id, upstreams),
     }
+}
+
+/// How a model of the process is loaded; `None` for any other.
+pub(crate) fn llama_options(settings: &Settings, model: &Model) -> Option<local::Options> {
+    let ModelKind::Llama { path, contexts, queue_max, temperature, top_p } = &model.kind else { return None };
+    Some(local::Options {
+        path: settings.beside_models(path),
+        contexts: *contexts,
+        context_tokens: u32::try_from(model.context_tokens).unwrap_or(u32::MAX),
+        queue_max: *queue_max,
+        output_tokens_max: model.output_tokens_max,
+        temperature: *temperature,
+        top_p: *top_p,
+    })
 }
 
 fn open_upstream(settings: &Settings, provider: &Provider, id: &str, upstreams: &Upstreams) -> Backend {

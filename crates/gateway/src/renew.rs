@@ -33,7 +33,7 @@ impl Decider {
         let live = self.live.load();
         let before = self.tasks.load();
         let (tasks, problems) =
-            Tasks::open(&live.tasks, &self.settings.files.state, self.encoder.fingerprint(), Some(&before));
+            Tasks::open(&live.tasks, &self.settings.files.state, &self.encoder, Some(&before));
         for problem in problems {
             tracing::warn!(%problem, "a task is left out");
         }

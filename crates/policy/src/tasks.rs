@@ -26,7 +26,7 @@ pub enum TaskKind {
     MultiLabel,
     /// A number on a scale.
     Regression,
-    /// A few words.
+    /// A few words, or one of a set of them, by a generative model with an adapter of its own.
     ShortAnswer,
 }
 
@@ -49,9 +49,9 @@ impl TaskKind {
         }
     }
 
-    /// Whether answers come out of a set of labels.
+    /// Whether answers may come out of a set of labels.
     pub const fn has_labels(self) -> bool {
-        matches!(self, Self::Classification | Self::MultiLabel)
+        matches!(self, Self::Classification | Self::MultiLabel | Self::ShortAnswer)
     }
 }
 
@@ -80,6 +80,8 @@ pub struct TaskSpec {
     pub few: Few,
     /// When a local model is trained, and from what.
     pub train: Train,
+    /// How an adapter is made, for short answers.
+    pub adapter: Tuning,
     /// What a local model must prove.
     pub certificate: Needs,
     /// How a new version starts.
@@ -150,6 +152,17 @@ pub struct Train {
     pub balance: bool,
 }
 
+/// How an adapter is made of the labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// The model in the process that is adapted; `None` for the first one of `models.toml`.
+    pub base: Option<String>,
+    /// The most processor minutes of one training.
+    pub minutes: u64,
+    /// The share of the labels that the certificate is tested on, and that is not trained on, 0 to 1.
+    pub hold_out: f32,
+}
+
 /// What a local model must prove on examples that it was not trained on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Needs {
@@ -198,6 +211,7 @@ impl TaskSpec {
             capture: Capture { enabled: true, keep: 90 * DAY, examples_max: 20_000 },
             few: Few { enabled: false, examples: 8, tokens_max: 1000, without_share: 0.1 },
             train: Train { auto: true, examples_min: 200, grow_share: 0.3, words: true, balance: false },
+            adapter: Tuning { base: None, minutes: 10, hold_out: 0.3 },
             certificate: Needs { level: 0.05, confidence: 0.95, coverage_min: 0.1, valid: 30 * DAY },
             canary: Canary { share: 0.25, answers: 100 },
             audit: Audit { share: 0.1, usd_per_day: Money::from_nanos(1_000_000_000), model: None },

@@ -26,6 +26,8 @@ fn the_openai_package_works_by_its_base_url_alone() {
         setup.write(name, text);
     }
     setup.write("moods.jsonl", &moods());
+    // Eighty examples prove no more.
+    setup.write("tasks/mood.toml", "[certificate]\nlevel = 0.2\n");
     let data = setup.path("moods.jsonl").display().to_string();
     for arguments in [vec!["index", "build"], vec!["task", "train", "mood", "--data", &data]] {
         let done = run(&setup, &arguments);

@@ -1,6 +1,7 @@
 //! The plan's targets in order, until one gives an answer that passes its checks. Retries end at the first chunk.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use api::{ChatRequest, Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
@@ -10,9 +11,10 @@ use super::decide::Decided;
 use super::ground::{Ground, Grounded, annotate, sources};
 use super::{Step, Ticket, check};
 use crate::decider::Insight;
-use crate::house::{Backend, House, now_s};
+use crate::house::{Backend, now_s};
 use crate::reader;
-use crate::tasks::{Case, Task, in_share, with_examples};
+use crate::tasks::tuned::lay_on;
+use crate::tasks::{Case, Named, Opinion, Task, Writer, in_share, with_examples};
 
 /// An exchange with an answer that has begun.
 pub(crate) struct Called {
@@ -121,15 +123,11 @@ impl Grounded {
         let backend = house.backend(model)?;
         let reply = match &*backend {
             Backend::Task => {
-                let asked = TaskCall {
-                    task: house.decider.tasks.load().get(model.trim_start_matches(policy::TASK_PREFIX))?,
-                    case: self.decided.insight.case.clone(),
-                    request: request.clone(),
-                    id,
-                    must: last,
-                };
-                let house = Arc::clone(&house);
-                Reply::Whole(Box::new(blocking(ticket, move || asked.answer(&house)).await?))
+                let name = model.trim_start_matches(policy::TASK_PREFIX);
+                let task = house.decider.tasks.load().get(name)?;
+                let call = TaskCall { task, request: request.clone(), id, must: last };
+                let case = &mut self.decided.insight.case;
+                Reply::Whole(Box::new(call.answer(ticket, case, deadline).await?))
             }
             Backend::Extractive => {
                 let Some(ground) = self.ground.take() else {
@@ -191,11 +189,9 @@ fn shown(insight: &Insight, request: &ChatRequest) -> Option<Shown> {
     Some(if without { Shown::Without } else { Shown::With(Box::new(told)) })
 }
 
-/// A request to a task's model, on a thread that may block.
+/// A request to a task's model.
 struct TaskCall {
     task: Arc<Task>,
-    /// What the model has said already, when the policy asked.
-    case: Option<Case>,
     request: ChatRequest,
     id: String,
     /// No other target waits: it answers even what its certificate does not cover.
@@ -203,27 +199,70 @@ struct TaskCall {
 }
 
 impl TaskCall {
-    fn answer(self, house: &House) -> Result<Completion, Error> {
-        let Self { task, case, request, id, must } = self;
-        let encoder = &*house.decider.encoder;
-        let own = case.filter(|case| Arc::ptr_eq(&case.task, &task));
-        let (input, opinion) = match own {
-            Some(Case { input, opinion: Some(opinion), .. }) => (input, opinion),
-            own => {
-                let (system, user) = (request.system_text(), request.last_user_text());
-                let (input, vector) = match own {
-                    Some(case) => (case.input, case.vector),
-                    None => (task.spec().input(&system, &user).unwrap_or(&user).to_owned(), None),
-                };
-                let opinion = task.ask(&input, vector, encoder)?;
-                (input, opinion)
+    /// Answers. What a version writes only now is noted in `case`, for whoever looks back at it.
+    async fn answer(
+        self,
+        ticket: &mut Ticket,
+        case: &mut Option<Case>,
+        deadline: Instant,
+    ) -> Result<Completion, Error> {
+        let own = case.as_mut().filter(|case| Arc::ptr_eq(&case.task, &self.task));
+        let input = match &own {
+            Some(case) => case.input.clone(),
+            None => self.input(),
+        };
+        let (known, writer) = match &own {
+            Some(case) => (case.opinion.clone(), case.writer.clone()),
+            None => (None, None),
+        };
+        let opinion = match (known, writer) {
+            (Some(opinion), _) => opinion,
+            (None, Some(writer)) => self.write(ticket, &writer, &input, deadline).await?,
+            (None, None) => {
+                let (task, house) = (Arc::clone(&self.task), Arc::clone(&ticket.house));
+                let (asked, vector) = (input.clone(), own.as_ref().and_then(|case| case.vector.clone()));
+                match blocking(ticket, move || task.ask(&asked, vector, &house.decider.encoder)).await? {
+                    Named::Says(opinion) => *opinion,
+                    Named::Writes(writer) => self.write(ticket, &writer, &input, deadline).await?,
+                }
             }
         };
-        if !opinion.accepted && !must {
-            let said = format!("The certificate of task/{} does not cover this request.", task.name);
+        if let Some(case) = own {
+            case.opinion = Some(opinion.clone());
+        }
+        if !opinion.accepted && !self.must {
+            let said = format!("The certificate of task/{} does not cover this request.", self.task.name);
             return Err(Error::new(Fault::Unprocessable, "task_unsure", said));
         }
-        Ok(opinion.completion(&task.name, &input, &request, encoder, &id, now_s()))
+        let encoder = &*ticket.house.decider.encoder;
+        Ok(opinion.completion(&self.task.name, &input, &self.request, encoder, &self.id, now_s()))
+    }
+
+    fn input(&self) -> String {
+        let (system, user) = (self.request.system_text(), self.request.last_user_text());
+        self.task.spec().input(&system, &user).unwrap_or(&user).to_owned()
+    }
+
+    /// Asks a version that writes, on the model in the process that its adapter belongs to.
+    async fn write(
+        &self,
+        ticket: &mut Ticket,
+        writer: &Writer,
+        input: &str,
+        deadline: Instant,
+    ) -> Result<Opinion, Error> {
+        let base = writer.version.adapter().map(|adapted| adapted.base.clone()).unwrap_or_default();
+        let backend = ticket.house.backend(&base)?;
+        let Backend::Llama(local) = &*backend else {
+            let message =
+                format!("The model `{base}`, which task/{} is an adapter of, is not loaded.", self.task.name);
+            return Err(Error::new(Fault::Unavailable, "target_unavailable", message));
+        };
+        let (name, wanted) =
+            (self.task.adapter_name(&writer.version), ticket.house.decider.tasks.load().adapters(&base));
+        let model = local.clone();
+        blocking(ticket, move || lay_on(&model, &name, &wanted)).await?;
+        ticket.waiting(writer.write(&self.task, local, input, deadline)).await
     }
 }
 

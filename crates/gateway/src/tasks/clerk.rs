@@ -13,7 +13,7 @@ use api::Contract;
 use classify::{Discovery, Seen};
 use learn::task::Truth;
 
-use super::labels::{Added, By, INPUT_BYTES_MAX, Kept, Label};
+use super::labels::{Added, By, Described, INPUT_BYTES_MAX, Kept, Label};
 use super::task::{Case, Opinion, Task, Training, in_share};
 use super::training::train_aside;
 use super::{Asked, adopt, folder, label_set, undeclared};
@@ -210,7 +210,7 @@ impl Desk {
         }
         let labels = task.is_labelled_by(&heard.model, heard.external);
         if let (true, Some(truth)) = (labels, said) {
-            let vector = case.vector.map(Arc::new);
+            let vector = case.vector.as_deref().map(Described::of);
             let label = Label {
                 tenant: heard.tenant.to_string(),
                 input: case.input,
@@ -236,7 +236,7 @@ impl Desk {
             contract: &heard.contract,
         };
         let (task, input) = self.decider.tasks.load().recognize(&asked).ok().flatten()?;
-        Some(Case { task, input, vector: None, opinion: None, shots: Vec::new() })
+        Some(Case { task, input, vector: None, opinion: None, writer: None, shots: Vec::new() })
     }
 
     fn discover(&mut self, heard: &Heard) {
@@ -395,7 +395,7 @@ fn audit(audited: Audited, brought: &mut Brought) {
         demote(task, opinion.version.number, &why);
     }
     if spec.capture.enabled {
-        let vector = case.vector.map(Arc::new);
+        let vector = case.vector.as_deref().map(Described::of);
         let label = Label {
             tenant: tenant.to_string(),
             input: case.input,

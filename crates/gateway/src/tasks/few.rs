@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use api::{ChatRequest, Content, Message, Role, cosine};
+use api::{ChatRequest, Content, Message, Role};
 use classify::estimate_tokens;
 use learn::task::Truth;
 use policy::tasks::TaskSpec;
@@ -37,7 +37,7 @@ pub(crate) fn choose<'a>(
     let mut near: Vec<(f32, &Kept)> = labels
         .filter(|kept| kept.label.tenant.is_empty() || kept.label.tenant == tenant)
         .filter(|kept| kept.label.id() != own)
-        .filter_map(|kept| Some((cosine(kept.vector.as_ref()?, vector), kept)))
+        .filter_map(|kept| Some((kept.vector.as_ref()?.nearness(vector), kept)))
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.label.input.cmp(&b.1.label.input)));
     near.truncate(spec.few.examples * POOL);

@@ -8,6 +8,7 @@
 //! | `said.rs`     | between an answer's text and what it says                         |
 //! | `few.rs`      | examples in the prompts of large models                           |
 //! | `training.rs` | from labels to a version with a certificate, in a process aside   |
+//! | `tuned.rs`    | adapters of a generative model, for short answers                 |
 //! | `version.rs`  | trained versions on disk, and which of them serves                |
 //! | `watch.rs`    | what is counted while they serve                                  |
 //! | `clerk.rs`    | the one thread that changes any of it                             |
@@ -20,6 +21,7 @@ pub(crate) mod said;
 mod task;
 pub(crate) mod told;
 pub(crate) mod training;
+pub(crate) mod tuned;
 pub(crate) mod version;
 mod watch;
 
@@ -29,15 +31,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::{ChatRequest, Contract, Error, Fault, Role};
-use classify::Proposal;
+use api::{ChatRequest, Contract, Embed, Error, Fault, Role};
+use classify::{DESCRIBED_PARTS, Encoder, Proposal};
 use policy::tasks::{Recognize, TaskSpec, TaskSpecs};
 
 use crate::journal::write_whole;
 use crate::settings::Settings;
 
 pub(crate) use few::with_examples;
-pub(crate) use task::{Case, Task, in_share};
+pub(crate) use task::{Case, Named, Opinion, Task, Writer, in_share};
 
 /// All tasks: those that the operator declares, and those that have labels.
 #[derive(Default)]
@@ -67,10 +69,11 @@ impl Tasks {
     pub(crate) fn open(
         specs: &TaskSpecs,
         state: &Path,
-        encoder: &str,
+        encoder: &Encoder,
         before: Option<&Self>,
     ) -> (Self, Vec<String>) {
         let mut tasks = Self::default();
+        let scheme = vector_scheme(encoder);
         let mut problems = Vec::new();
         let declared = specs.iter().cloned();
         let labelled = names_below(&folder(state)).into_iter().filter(|name| specs.get(name).is_none());
@@ -82,7 +85,7 @@ impl Tasks {
                     task.set_spec(spec);
                     task.refresh().map(|()| Arc::clone(task))
                 }
-                None => Task::open(folder(state).join(&name), spec, encoder).map(Arc::new),
+                None => Task::open(folder(state).join(&name), spec, &scheme).map(Arc::new),
             };
             match task {
                 Ok(task) => {
@@ -108,6 +111,11 @@ impl Tasks {
             let message = format!("There is no task `{shown}`. Known: {known}.");
             Error::new(Fault::NotFound, "model_not_found", message).with_param("model")
         })
+    }
+
+    /// All adapters that are to be on the model `base`, by their names there.
+    pub(crate) fn adapters(&self, base: &str) -> BTreeMap<String, PathBuf> {
+        self.by_name.values().flat_map(|task| task.adapters(base)).collect()
     }
 
     /// All tasks, by name.
@@ -210,6 +218,11 @@ pub(crate) fn adopt(settings: &Settings, proposal: &Proposal, name: Option<&str>
     write_whole(&path, |file| file.write_all(spec.to_toml().as_bytes()))
         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     Ok(path)
+}
+
+/// Names what makes the vectors that tasks are learnt from.
+pub(crate) fn vector_scheme(encoder: &Encoder) -> String {
+    format!("{}/described-{DESCRIBED_PARTS}", encoder.fingerprint())
 }
 
 /// Where the tasks of a state folder are.

@@ -7,9 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use api::{ChatRequest, Completion, Embed, Error, Fault, TaskMatch, Usage, Vector};
 use arc_swap::ArcSwap;
+use classify::Encoder;
 use learn::task::{Answer, Kind, Truth};
 use policy::tasks::{TaskKind, TaskSpec};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,8 @@ use serde_json::json;
 use super::few::{self, Shot};
 use super::labels::{Kept, Labels, Lock, label_id};
 use super::said::{Form, in_contract};
-use super::version::{Standing, Version, numbers};
+use super::tuned;
+use super::version::{Brain, Standing, Version, numbers, versions as versions_folder};
 use super::watch::{Trust, Watch};
 use crate::house::now_ms;
 use crate::journal::Journal;
@@ -79,14 +82,23 @@ pub(crate) struct Opinion {
     pub(crate) accepted: bool,
 }
 
+/// A version that answers by writing, and is asked only when the plan comes to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    pub(crate) version: Arc<Version>,
+    pub(crate) canary: bool,
+}
+
 /// A request that belongs to a task.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) task: Arc<Task>,
     pub(crate) input: String,
-    /// The input's vector, where a version or examples needed it.
+    /// What the encoder tells of the input ([`Encoder::describe`]), where a version or examples needed it.
     pub(crate) vector: Option<Vector>,
     pub(crate) opinion: Option<Opinion>,
+    /// The version that is to write its answer yet: an adapter.
+    pub(crate) writer: Option<Writer>,
     /// Labelled examples for the prompt of a large model, where the task allows them and no opinion is accepted.
     pub(crate) shots: Vec<Shot>,
 }
@@ -297,13 +309,16 @@ impl Task {
         if !spec.labels.is_empty() {
             return spec.labels.clone();
         }
-        self.served.load().answers().map(|version| version.model.labels().to_vec()).unwrap_or_default()
+        self.served.load().answers().map(|version| version.brain.labels().to_vec()).unwrap_or_default()
     }
 
     /// Whether the vector of an input is of use before anything has answered.
     pub(crate) fn wants_vector(&self) -> bool {
         let served = self.served.load();
-        served.serving.is_some() || served.canary.is_some() || self.spec.load().few.enabled
+        let reads = |version: &Option<Arc<Version>>| {
+            version.as_ref().is_some_and(|version| version.adapter().is_none())
+        };
+        reads(&served.serving) || reads(&served.canary) || self.spec.load().few.enabled
     }
 
     /// A request of this task: what its version says of it. The same input always meets the same version.
@@ -311,18 +326,20 @@ impl Task {
         let served = self.served.load();
         let tried = served.canary.as_ref().filter(|_| in_share(&input, self.spec.load().canary.share));
         let chosen = tried.map(|version| (version, true)).or(served.serving.as_ref().map(|one| (one, false)));
-        let opinion = chosen.zip(vector.as_ref()).map(|((version, canary), vector)| {
-            let answer = version.model.answer(&input, vector);
-            let accepted = version.certificate.accepts(answer.trust, now_ms());
-            Opinion { version: Arc::clone(version), canary, answer, accepted }
+        let opinion = chosen.zip(vector.as_ref()).and_then(|((version, canary), vector)| {
+            let Brain::Head(model) = &version.brain else { return None };
+            Some(Opinion::of(version, canary, model.answer(&input, vector)))
         });
+        let writer = chosen
+            .filter(|(version, _)| version.adapter().is_some())
+            .map(|(version, canary)| Writer { version: Arc::clone(version), canary });
         let shots = match &vector {
             Some(vector) if !opinion.as_ref().is_some_and(|opinion| opinion.accepted) => {
                 self.shots(tenant, &input, vector)
             }
             _ => Vec::new(),
         };
-        Case { task: Arc::clone(self), input, vector, opinion, shots }
+        Case { task: Arc::clone(self), input, vector, opinion, writer, shots }
     }
 
     /// The examples for an input, where the task allows examples and has some.
@@ -361,16 +378,35 @@ impl Task {
         self: &Arc<Self>,
         input: &str,
         vector: Option<Vector>,
-        encoder: &dyn Embed,
-    ) -> Result<Opinion, Error> {
+        encoder: &Encoder,
+    ) -> Result<Named, Error> {
         let Some(version) = self.served.load().answers().cloned() else { return Err(self.untrained()) };
+        let Brain::Head(model) = &version.brain else {
+            return Ok(Named::Writes(Writer { version, canary: false }));
+        };
         let vector = match vector {
             Some(vector) => vector,
-            None => encoder.embed(&[input])?.pop().unwrap_or_default(),
+            None => encoder.describe(&[input])?.pop().unwrap_or_default(),
         };
-        let answer = version.model.answer(input, &vector);
-        let accepted = version.certificate.accepts(answer.trust, now_ms());
-        Ok(Opinion { version, canary: false, answer, accepted })
+        let answer = model.answer(input, &vector);
+        Ok(Named::Says(Box::new(Opinion::of(&version, false, answer))))
+    }
+
+    /// The adapters that it may be answered with, by the names that they have on the model `base`.
+    pub(crate) fn adapters(&self, base: &str) -> Vec<(String, PathBuf)> {
+        let served = self.served.load();
+        let versions = [&served.serving, &served.canary, &served.newest].into_iter().flatten();
+        versions
+            .filter_map(|version| {
+                let adapted = version.adapter().filter(|adapted| adapted.base == base)?;
+                Some((self.adapter_name(version), versions_folder(&self.folder).join(&adapted.file)))
+            })
+            .collect()
+    }
+
+    /// The name of a version's adapter on its base.
+    pub(crate) fn adapter_name(&self, version: &Version) -> String {
+        format!("{}{}@{}", policy::TASK_PREFIX, self.name, version.number)
     }
 }
 
@@ -378,6 +414,7 @@ impl Case {
     /// What the certificate says, as a label of metrics.
     pub(crate) fn result(&self) -> &'static str {
         match &self.opinion {
+            None if self.writer.is_some() => "tried",
             None => "untrained",
             Some(opinion) if !opinion.accepted => "unsure",
             Some(opinion) if opinion.canary => "canary",
@@ -387,8 +424,13 @@ impl Case {
 
     /// What the policy may know of it.
     pub(crate) fn matched(&self) -> TaskMatch {
-        let typicality = self.opinion.as_ref().map_or(0.0, |opinion| opinion.answer.typicality);
-        let accepted = self.opinion.as_ref().is_some_and(|opinion| opinion.accepted);
+        // What an adapter would say is not known before it is asked: it is tried where its certificate is in force, and
+        // an answer that this does not cover goes on.
+        let tries = self.writer.as_ref().is_some_and(|writer| writer.version.certificate.in_force(now_ms()));
+        let (typicality, accepted) = match &self.opinion {
+            Some(opinion) => (opinion.answer.typicality, opinion.accepted),
+            None => (f32::from(u8::from(tries)), tries),
+        };
         TaskMatch {
             name: self.task.name.clone(),
             labels: self.task.labels().len() as u64,
@@ -398,7 +440,39 @@ impl Case {
     }
 }
 
+/// What a version says, or that it has to be asked to write.
+pub(crate) enum Named {
+    Says(Box<Opinion>),
+    Writes(Writer),
+}
+
+impl Writer {
+    /// What the version writes, on a model that its adapter has been laid on.
+    ///
+    /// # Errors
+    /// As [`tuned::ask`].
+    pub(crate) async fn write(
+        &self,
+        task: &Task,
+        model: &local::Model,
+        input: &str,
+        deadline: Instant,
+    ) -> Result<Opinion, Error> {
+        let Some(adapted) = self.version.adapter() else {
+            return Err(Error::internal("a version that writes has an adapter"));
+        };
+        let answer = tuned::ask(model, &task.adapter_name(&self.version), adapted, input, deadline).await?;
+        Ok(Opinion::of(&self.version, self.canary, answer))
+    }
+}
+
 impl Opinion {
+    /// An answer of a version, and whether its certificate covers it.
+    pub(crate) fn of(version: &Arc<Version>, canary: bool, answer: Answer) -> Self {
+        let accepted = version.certificate.accepts(answer.trust, now_ms());
+        Self { version: Arc::clone(version), canary, answer, accepted }
+    }
+
     /// The answer as a completion, in the form that the request asks for.
     pub(crate) fn completion(
         &self,

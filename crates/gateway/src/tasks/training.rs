@@ -9,14 +9,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use api::{Embed, Error, Fault};
-use classify::{View, language, noise};
+use api::{Error, Fault, Vector};
+use classify::{DESCRIBED_PARTS, Encoder, View, language, noise};
+use learn::metrics::expected_calibration_error;
 use learn::task::{Certificate, Example, HeldOut, Model, TrainOptions, Truth};
-use policy::tasks::TaskSpec;
+use policy::tasks::{TaskKind, TaskSpec};
 
-use super::labels::{By, Kept, Labels};
+use super::labels::{By, Described, Kept, Labels};
 use super::task::{Task, learnt_kind};
-use super::version::{Card, Issued, Slice, Standing, Version, numbers};
+use super::tuned::{Bases, tune};
+use super::vector_scheme;
+use super::version::{Brain, Card, Issued, Slice, Standing, Version, numbers, versions};
 
 /// Training is repeatable.
 const SEED: u64 = 29;
@@ -45,28 +48,63 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// The labels cannot be learnt from (the message says why), the encoder failed, or the disk is full.
-pub(crate) fn train(task: &Task, encoder: &dyn Embed, now_ms: u64) -> Result<(Version, Outcome), Error> {
-    task.with_labels(|labels| Ok(labels.encode(encoder))).map_err(Error::internal)??;
+pub(crate) fn train(
+    task: &Task,
+    encoder: &Encoder,
+    bases: &Bases<'_>,
+    now_ms: u64,
+) -> Result<(Version, Outcome), Error> {
     let spec = task.spec();
-    let kept = learnable(task.usable_labels(), &spec);
     let standing = Standing::read(task.folder()).map_err(Error::internal)?;
-    let version = fit(&kept, &spec, encoder, &standing, task.folder(), now_ms)?;
+    let number = numbers(task.folder()).map_err(Error::internal)?.last().map_or(1, |last| last + 1);
+    let began = Instant::now();
+    let fitted = if spec.kind == TaskKind::ShortAnswer {
+        adapt(task.usable_labels(), &spec, bases, &versions(task.folder()), number)?
+    } else {
+        task.with_labels(|labels| Ok(labels.encode(encoder))).map_err(Error::internal)??;
+        fit(learnable(task.usable_labels(), &spec), &spec)?
+    };
+    let version = Version {
+        number,
+        encoder: vector_scheme(encoder),
+        data: Labels::fingerprint(fitted.kept.iter().map(|kept| &kept.label)),
+        trained_at_ms: now_ms,
+        train_s: began.elapsed().as_secs_f64(),
+        labels: sources(&fitted.kept),
+        certificate: certify(&fitted, &standing, &spec, now_ms),
+        card: fitted.card,
+        brain: fitted.brain,
+    };
     let outcome = outcome(&version, &spec, &standing);
-    task.change_standing(|standing| {
-        match outcome {
-            Outcome::Serves => standing.promote(version.number),
-            Outcome::Canary => standing.canary = Some(version.number),
-            Outcome::NotCertified => {}
-        }
-        if outcome == Outcome::Serves {
+    version.write(task.folder(), &standing).map_err(Error::internal)?;
+    task.change_standing(|standing| match outcome {
+        Outcome::Serves => {
+            standing.promote(version.number);
             standing.drifted_at_ms = None;
         }
+        Outcome::Canary => standing.canary = Some(version.number),
+        Outcome::NotCertified => {}
     })
     .map_err(Error::internal)?;
-    let standing = Standing::read(task.folder()).map_err(Error::internal)?;
-    version.write(task.folder(), &standing).map_err(Error::internal)?;
-    task.take_up_versions().map_err(Error::internal)?;
     Ok((version, outcome))
+}
+
+/// What training makes, with answers to labels that it was not trained on.
+struct Fitted {
+    brain: Brain,
+    card: Card,
+    kept: Vec<Kept>,
+    /// The answer to each of `kept`.
+    held_out: Vec<HeldOut>,
+}
+
+/// Labels by who said them.
+fn sources(kept: &[Kept]) -> BTreeMap<String, usize> {
+    let mut by: BTreeMap<String, usize> = BTreeMap::new();
+    for one in kept {
+        *by.entry(one.label.by.name().to_owned()).or_default() += 1;
+    }
+    by
 }
 
 /// Without labels that models made up once or twice, where the set is open.
@@ -92,59 +130,61 @@ fn learnable(kept: Vec<Kept>, spec: &TaskSpec) -> Vec<Kept> {
     kept.into_iter().filter(common).collect()
 }
 
-fn fit(
-    kept: &[Kept],
-    spec: &TaskSpec,
-    encoder: &dyn Embed,
-    standing: &Standing,
-    folder: &Path,
-    now_ms: u64,
-) -> Result<Version, Error> {
-    let began = Instant::now();
-    let empty = Vec::new();
+/// A head over vectors and words; every label is answered by one that was trained without it.
+fn fit(kept: Vec<Kept>, spec: &TaskSpec) -> Result<Fitted, Error> {
+    let vectors: Vec<Vector> =
+        kept.iter().map(|kept| kept.vector.as_ref().map(Described::vector).unwrap_or_default()).collect();
     let examples: Vec<Example<'_>> = kept
         .iter()
-        .map(|kept| Example {
-            text: &kept.label.input,
-            vector: kept.vector.as_deref().unwrap_or(&empty),
-            truth: &kept.label.truth,
-        })
+        .zip(&vectors)
+        .map(|(kept, vector)| Example { text: &kept.label.input, vector, truth: &kept.label.truth })
         .collect();
     let options = TrainOptions {
         seed: SEED,
         balance: spec.train.balance,
         words: spec.train.words,
+        parts: DESCRIBED_PARTS,
         tolerance: spec.tolerance,
         ..TrainOptions::default()
     };
     let trained = Model::train(learnt_kind(spec.kind), &examples, &options)
         .map_err(|unfit| Error::new(Fault::Unprocessable, "cannot_train", unfit.to_string()))?;
-    let tested = tested(kept, standing);
-    let certificate = certify(kept, &trained.held_out, &tested, spec, now_ms);
     let report = trained.report;
-    let mut by: BTreeMap<String, usize> = BTreeMap::new();
-    for one in kept {
-        *by.entry(one.label.by.name().to_owned()).or_default() += 1;
-    }
-    Ok(Version {
-        number: numbers(folder).map_err(Error::internal)?.last().map_or(1, |last| last + 1),
-        encoder: encoder.fingerprint().to_owned(),
-        data: Labels::fingerprint(kept.iter().map(|kept| &kept.label)),
-        trained_at_ms: now_ms,
-        train_s: began.elapsed().as_secs_f64(),
-        labels: by,
-        card: Card {
-            examples: report.examples,
-            labels: report.labels,
-            accuracy: report.accuracy,
-            macro_f1: report.macro_f1,
-            ece: report.ece,
-            mean_absolute_error: report.mean_absolute_error,
-            chosen: report.chosen,
-        },
-        certificate,
-        model: trained.model,
-    })
+    let card = Card {
+        examples: report.examples,
+        labels: report.labels,
+        accuracy: report.accuracy,
+        macro_f1: report.macro_f1,
+        ece: report.ece,
+        mean_absolute_error: report.mean_absolute_error,
+        chosen: report.chosen,
+    };
+    Ok(Fitted { brain: Brain::Head(Box::new(trained.model)), card, kept, held_out: trained.held_out })
+}
+
+/// An adapter; its figures are of the labels that were held out.
+fn adapt(
+    kept: Vec<Kept>,
+    spec: &TaskSpec,
+    bases: &Bases<'_>,
+    versions: &Path,
+    number: u32,
+) -> Result<Fitted, Error> {
+    let tuned = tune(kept, spec, bases, versions, number)?;
+    tracing::info!(told = %tuned.told, "an adapter was trained");
+    let right: Vec<bool> = tuned.held_out.iter().map(|answer| answer.right).collect();
+    let confidences: Vec<f32> = tuned.held_out.iter().map(|answer| answer.confidence).collect();
+    let accuracy = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+    let card = Card {
+        examples: tuned.trained_on + tuned.tested.len(),
+        labels: tuned.adapted.choices.len(),
+        accuracy,
+        macro_f1: 0.0,
+        ece: expected_calibration_error(&confidences, &right),
+        mean_absolute_error: None,
+        chosen: format!("adapter of {} from {} examples", tuned.adapted.base, tuned.trained_on),
+    };
+    Ok(Fitted { brain: Brain::Adapter(tuned.adapted), card, kept: tuned.tested, held_out: tuned.held_out })
 }
 
 /// Which labels prove something about the requests that come now: those that were drawn, and after a drift those that came
@@ -155,10 +195,11 @@ fn tested(kept: &[Kept], standing: &Standing) -> Vec<bool> {
     kept.iter().map(|kept| recent(kept) && (kept.label.drawn || !any)).collect()
 }
 
-/// Issues the certificate on held-out answers to the labels that are to be `tested`.
-fn certify(kept: &[Kept], held_out: &[HeldOut], tested: &[bool], spec: &TaskSpec, now_ms: u64) -> Issued {
-    let rows: Vec<(&Kept, &HeldOut)> =
-        kept.iter().zip(held_out).zip(tested).filter(|(_, tested)| **tested).map(|(row, _)| row).collect();
+/// Issues the certificate on the held-out answers to the labels that prove something.
+fn certify(fitted: &Fitted, standing: &Standing, spec: &TaskSpec, now_ms: u64) -> Issued {
+    let tested = tested(&fitted.kept, standing);
+    let answered = fitted.kept.iter().zip(&fitted.held_out).zip(&tested);
+    let rows: Vec<(&Kept, &HeldOut)> = answered.filter(|(_, tested)| **tested).map(|(row, _)| row).collect();
     let scores = |rows: &[&(&Kept, &HeldOut)]| -> (Vec<f32>, Vec<bool>) {
         rows.iter().map(|(_, answer)| (answer.trust, answer.right)).unzip()
     };

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use learn::task::Model;
 use serde::{Deserialize, Serialize};
 
+use super::tuned::Adapted;
 use crate::journal::write_whole;
 
 /// Versions that are kept; the oldest go first, but never one that serves.
@@ -32,7 +33,27 @@ pub(crate) struct Version {
     pub(crate) labels: BTreeMap<String, usize>,
     pub(crate) card: Card,
     pub(crate) certificate: Issued,
-    pub(crate) model: Model,
+    pub(crate) brain: Brain,
+}
+
+/// What answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Brain {
+    /// A head over the vector and the words of the input.
+    Head(Box<Model>),
+    /// An adapter of a generative model.
+    Adapter(Adapted),
+}
+
+impl Brain {
+    /// The labels that it answers with, empty where any answer is possible.
+    pub(crate) fn labels(&self) -> &[String] {
+        match self {
+            Self::Head(model) => model.labels(),
+            Self::Adapter(adapted) => &adapted.choices,
+        }
+    }
 }
 
 /// How it fared on examples held out.
@@ -106,6 +127,14 @@ impl Version {
         Ok(version)
     }
 
+    /// The adapter that it answers with, if it is one.
+    pub(crate) fn adapter(&self) -> Option<&Adapted> {
+        match &self.brain {
+            Brain::Adapter(adapted) => Some(adapted),
+            Brain::Head(_) => None,
+        }
+    }
+
     /// The figures that decide about it, in words.
     pub(crate) fn in_words(&self) -> String {
         let Self { number, card, certificate, .. } = self;
@@ -128,19 +157,28 @@ impl Version {
         let numbers = numbers(folder)?;
         let old = numbers.len().saturating_sub(VERSIONS_KEPT);
         for number in numbers.into_iter().take(old).filter(|number| !standing.names(*number)) {
-            fs::remove_file(self::path(folder, number))?;
+            let path = self::path(folder, number);
+            match fs::remove_file(path.with_extension("gguf")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => fs::remove_file(path)?,
+            }
         }
         Ok(path)
     }
 }
 
+/// Where the versions of a task's folder are.
+pub(crate) fn versions(folder: &Path) -> PathBuf {
+    folder.join("versions")
+}
+
 fn path(folder: &Path, number: u32) -> PathBuf {
-    folder.join("versions").join(format!("{number:04}.json"))
+    versions(folder).join(format!("{number:04}.json"))
 }
 
 /// The numbers of the versions that are kept, ascending.
 pub(crate) fn numbers(folder: &Path) -> io::Result<Vec<u32>> {
-    let entries = match fs::read_dir(folder.join("versions")) {
+    let entries = match fs::read_dir(versions(folder)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -4,6 +4,7 @@ use api::Template;
 
 use super::{
     Audit, Canary, Capture, DAY, Few, Needs, Recognize, Reference, TaskKind, TaskSpec, TaskSpecs, Train,
+    Tuning,
 };
 use crate::catalogue::{Catalogue, ModelKind, TASK_PREFIX};
 use crate::file::{Document, Field, Mistakes, Table, allowed};
@@ -42,6 +43,7 @@ fn task(label: &str, text: &str, catalogue: &Catalogue, known: &[TaskSpec]) -> R
     section(&root, "capture", |table| capture(table, &mut spec.capture));
     section(&root, "few", |table| few(table, &mut spec.few));
     section(&root, "train", |table| train(table, &mut spec.train, spec.capture.examples_max));
+    adapter(&root, &mut spec, catalogue);
     section(&root, "certificate", |table| certificate(table, &mut spec.certificate));
     section(&root, "canary", |table| canary(table, &mut spec.canary));
     section(&root, "audit", |table| audit(table, &mut spec.audit, catalogue));
@@ -89,7 +91,7 @@ fn labels(field: &Field<'_>, kind: TaskKind) -> Vec<String> {
     let items = field.text_list();
     if field.is_given() && !kind.has_labels() {
         field.wrong(format!(
-            "a task of the kind `{}` has no set of labels; allowed for: classification, multi_label",
+            "a task of the kind `{}` has no set of labels; allowed for: classification, multi_label, short_answer",
             kind.name()
         ));
     }
@@ -241,6 +243,40 @@ fn train(table: &Table<'_>, into: &mut Train, examples_max: usize) {
     take(&mut into.grow_share, grown);
     take(&mut into.words, table.optional("words").boolean());
     take(&mut into.balance, table.optional("balance").boolean());
+}
+
+fn adapter(root: &Table<'_>, spec: &mut TaskSpec, catalogue: &Catalogue) {
+    let field = root.optional("adapter");
+    if field.is_given() && spec.kind != TaskKind::ShortAnswer {
+        field.wrong(format!(
+            "a task of the kind `{}` has no adapter; allowed for: short_answer",
+            spec.kind.name()
+        ));
+    }
+    let Some(table) = field.table() else { return };
+    tuning(&table, &mut spec.adapter, catalogue);
+    table.finish();
+}
+
+fn tuning(table: &Table<'_>, into: &mut Tuning, catalogue: &Catalogue) {
+    let field = table.optional("base");
+    if let Some(wanted) = field.text() {
+        match catalogue.get(wanted) {
+            Some(model) if matches!(model.kind, ModelKind::Llama { .. }) => {
+                into.base = Some(model.name.to_string());
+            }
+            Some(_) => field.wrong(format!(
+                "`{wanted}` does not run in this process; allowed: models of the kind `llama`"
+            )),
+            None => {
+                field.wrong(format!("there is no model `{wanted}`{}", allowed(wanted, catalogue.names())));
+            }
+        }
+    }
+    take(&mut into.minutes, table.optional("minutes").integer(1..=1440));
+    #[expect(clippy::cast_possible_truncation, reason = "a share needs no more digits than f32 has")]
+    let hold_out = table.optional("hold_out").number(0.1..=0.9).map(|share| share as f32);
+    take(&mut into.hold_out, hold_out);
 }
 
 fn certificate(table: &Table<'_>, into: &mut Needs) {

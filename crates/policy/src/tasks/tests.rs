@@ -103,6 +103,12 @@ fn wrong_files_are_told_with_line_and_key() {
             "[certificate]\nlevel = 0",
             "certificate.level: this number is out of range; allowed: a number from 0.001 to 0.5",
         ),
+        ("[adapter]\nminutes = 3", "t.toml:1: adapter: a task of the kind `classification` has no adapter"),
+        (
+            "kind = \"short_answer\"\n[adapter]\nbase = \"big\"",
+            "adapter.base: `big` does not run in this process",
+        ),
+        ("kind = \"short_answer\"\nlabels = [\"a\", \"b\"]\n[adapter]\nhold_out = 0.2", ""),
         ("[canary]\nshare = \"a\"", "canary.share: this must be a number from 0 to 1, not a text"),
         ("[audit]\nmodel = \"smal\"", "t.toml:2: audit.model: there is no model `smal`; allowed: big, gpt"),
         ("auto_adopt = true", "auto_adopt: this key is unknown"),
@@ -225,6 +231,9 @@ proptest! {
             spec.recognize.system = Template::parse(&format!("{}You label intents {{day}}", fixed(&texts[2]))).ok();
         }
         spec.recognize.labels = flag(4);
+        if spec.kind == TaskKind::ShortAnswer {
+            (spec.adapter.minutes, spec.adapter.hold_out) = (u64::from(days % 1440) + 1, 0.1 + small / 2.0);
+        }
         spec.reference.models = if flag(5) { vec!["big".to_owned()] } else { Vec::new() };
         spec.reference.self_agreement_min = small;
         spec.audit.model = flag(6).then(|| "big".to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::Template;
 use toml::Value;
 
-use super::{DAY, TaskSpec};
+use super::{DAY, TaskKind, TaskSpec};
 
 /// Comments begin in this column, where the value leaves room for it.
 const COMMENT_COLUMN: usize = 34;
@@ -64,6 +64,13 @@ pub(super) fn toml(spec: &TaskSpec) -> String {
     file.key("grow_share", spec.train.grow_share, "the growth that the next one waits for");
     file.key("words", spec.train.words, "reads the words of an input as well as its vector");
     file.key("balance", spec.train.balance, "rare labels weigh as much as frequent ones");
+
+    if spec.kind == TaskKind::ShortAnswer {
+        file.section("adapter", "how an adapter is made of the labels");
+        file.maybe("base", spec.adapter.base.as_deref().map(text), "the model that is adapted");
+        file.key("minutes", spec.adapter.minutes, "the most processor minutes of one training");
+        file.key("hold_out", spec.adapter.hold_out, "of the labels, for the certificate");
+    }
 
     let needs = &spec.certificate;
     file.section("certificate", "what a local model must prove before it serves");

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use api::{Embed, Vector};
-use classify::Encoder;
+use api::Vector;
+use classify::{DESCRIBED_PARTS, Encoder};
 use indicatif::ProgressBar;
 use learn::metrics::{auroc, expected_calibration_error, false_positive_rate, macro_f1};
 use learn::task::{Answer, Example, Kind, Model, SplitReport, TrainOptions, Trained, Truth, splits};
@@ -121,6 +121,7 @@ pub(super) fn task(config: &Path, subject: &Subject<'_>) -> Result<(), Failure> 
         seed: SEED,
         words: subject.words,
         tolerance: subject.tolerance,
+        parts: DESCRIBED_PARTS,
         ..TrainOptions::default()
     };
     let unfit = |unfit: learn::Unfit| Failure::Wrong(format!("{}: {unfit}", subject.train.display()));
@@ -146,7 +147,7 @@ fn read(path: &Path, encoder: &Encoder) -> Result<Set, Failure> {
     let mut set = Set::default();
     for some in examples.chunks(BATCH) {
         let texts: Vec<&str> = some.iter().map(|(text, _)| text.as_str()).collect();
-        let vectors = encoder.embed(&texts).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+        let vectors = encoder.describe(&texts).map_err(|error| Failure::Unavailable(in_words(&error)))?;
         for ((text, truth), vector) in some.iter().cloned().zip(vectors) {
             set.push(text, truth, vector);
         }
@@ -282,7 +283,7 @@ fn one_by_one(set: &Set, encoder: &Encoder) -> Result<f64, Failure> {
     let texts: Vec<&str> = set.texts.iter().take(ASKED).map(String::as_str).collect();
     let began = cpu_s();
     for text in &texts {
-        encoder.embed(&[text]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
+        encoder.describe(&[text]).map_err(|error| Failure::Unavailable(in_words(&error)))?;
     }
     Ok((cpu_s() - began) * 1e3 / texts.len().max(1) as f64)
 }

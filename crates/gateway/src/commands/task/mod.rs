@@ -6,9 +6,11 @@ mod train;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use api::Embed;
+use api::Error;
 use classify::Encoder;
+use policy::Policies;
 use policy::tasks::TaskSpecs;
 
 pub(crate) use train::read_examples;
@@ -20,8 +22,12 @@ use crate::house::in_words;
 use crate::live::Files;
 use crate::renew::load_encoder;
 use crate::settings::Settings;
+use crate::tasks::tuned::{Bases, runtime};
 use crate::tasks::version::Version;
-use crate::tasks::{Task, Tasks, adopt, clerk, undeclared};
+use crate::tasks::{Named, Opinion, Task, Tasks, Writer, adopt, clerk, undeclared, vector_scheme};
+
+/// The longest that an answer may take on the command line.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// Does what the user asked for.
 pub(crate) fn task(config: &Path, command: TaskCommand) -> Result<(), Failure> {
@@ -48,18 +54,17 @@ pub(crate) fn task(config: &Path, command: TaskCommand) -> Result<(), Failure> {
 
 /// The encoder and the tasks, as a gateway would open them.
 fn open(settings: &Settings) -> Result<(Encoder, Tasks), Failure> {
-    let specs = declared(settings)?;
+    let (_, specs) = declared(settings)?;
     let encoder = load_encoder(settings).map_err(Failure::Unavailable)?;
-    let (tasks, problems) = Tasks::open(&specs, &settings.files.state, encoder.fingerprint(), None);
+    let (tasks, problems) = Tasks::open(&specs, &settings.files.state, &encoder, None);
     for problem in problems {
         say(&format!("left out: {problem}"));
     }
     Ok((encoder, tasks))
 }
 
-fn declared(settings: &Settings) -> Result<TaskSpecs, Failure> {
-    let files = Files::read(settings).and_then(|files| files.check(settings));
-    files.map(|(_, specs)| specs).map_err(Failure::Wrong)
+fn declared(settings: &Settings) -> Result<(Policies, TaskSpecs), Failure> {
+    Files::read(settings).and_then(|files| files.check(settings)).map_err(Failure::Wrong)
 }
 
 /// One task.
@@ -71,7 +76,11 @@ fn one(settings: &Settings, name: &str) -> Result<(Encoder, Arc<Task>), Failure>
 
 fn ask(settings: &Settings, name: &str, text: &str) -> Result<(), Failure> {
     let (encoder, task) = one(settings, name)?;
-    let opinion = task.ask(text, None, &encoder).map_err(|error| Failure::Wrong(in_words(&error)))?;
+    let wrong = |error: Error| Failure::Wrong(in_words(&error));
+    let opinion = match task.ask(text, None, &encoder).map_err(wrong)? {
+        Named::Says(opinion) => *opinion,
+        Named::Writes(writer) => write(settings, &task, &writer, text).map_err(wrong)?,
+    };
     let said = serde_json::to_string(&opinion.answer.said).unwrap_or_default();
     let covered = if opinion.accepted { "covered by its certificate" } else { "not covered: it would go on" };
     say(&format!(
@@ -81,9 +90,19 @@ fn ask(settings: &Settings, name: &str, text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What a version says that has to be asked to write.
+fn write(settings: &Settings, task: &Task, writer: &Writer, text: &str) -> Result<Opinion, Error> {
+    let (policies, _) = declared(settings).map_err(|_| Error::internal("the files have changed"))?;
+    let (base, options) = Bases { settings, policies: &policies }.of(&task.spec())?;
+    let model = local::Model::load(&options)?;
+    model.set_adapters(task.adapters(&base).into_iter().collect())?;
+    let deadline = Instant::now() + ANSWER_TIME;
+    runtime()?.block_on(writer.write(task, &model, text, deadline))
+}
+
 fn promote(settings: &Settings, name: &str, number: u32) -> Result<(), Failure> {
     let (encoder, task) = one(settings, name)?;
-    let version = Version::read(task.folder(), number, encoder.fingerprint()).map_err(Failure::Wrong)?;
+    let version = Version::read(task.folder(), number, &vector_scheme(&encoder)).map_err(Failure::Wrong)?;
     if version.certificate.threshold.is_none() {
         return Err(Failure::Wrong(format!(
             "{} has no certificate, so it could answer nothing: train it with more labels, or ask less of it \
@@ -127,7 +146,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn adopt_proposal(settings: &Settings, id: &str, name: Option<&str>) -> Result<(), Failure> {
-    let specs = declared(settings)?;
+    let (_, specs) = declared(settings)?;
     let proposals = undeclared(clerk::read_discovery(&settings.files.state).proposals(), &specs);
     let Some(proposal) = proposals.iter().find(|proposal| proposal.id == id) else {
         let known: Vec<&str> = proposals.iter().map(|proposal| proposal.id.as_str()).collect();

@@ -15,7 +15,7 @@ use crate::tasks::{Task, clerk, told, undeclared};
 pub(super) fn list(settings: &Settings, as_json: bool) -> Result<(), Failure> {
     let (_, tasks) = open(settings)?;
     let proposals =
-        undeclared(clerk::read_discovery(&settings.files.state).proposals(), &declared(settings)?);
+        undeclared(clerk::read_discovery(&settings.files.state).proposals(), &declared(settings)?.1);
     if as_json {
         let tasks: Vec<Value> = tasks.iter().map(|task| told::json(task)).collect();
         let proposals: Vec<Value> = proposals.iter().map(told::proposal).collect();

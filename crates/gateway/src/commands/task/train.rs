@@ -5,19 +5,20 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use api::{Embed, Error};
+use api::Error;
 use learn::task::Truth;
 use serde::Deserialize;
 
-use super::{open, unwritable};
+use super::{declared, open, unwritable};
 use crate::Failure;
 use crate::commands::say;
 use crate::house::{in_words, now_ms};
 use crate::settings::Settings;
 use crate::tasks::labels::{By, Kept, Label};
 use crate::tasks::training::{self, Outcome, step_back};
+use crate::tasks::tuned::Bases;
 use crate::tasks::version::Version;
-use crate::tasks::{Task, folder};
+use crate::tasks::{Task, folder, vector_scheme};
 
 pub(super) fn train(
     settings: &Settings,
@@ -35,13 +36,15 @@ pub(super) fn train(
         Ok(task) => task,
         // Without labels there is nothing to train, and a misspelt name must not leave an empty task behind.
         Err(error) if examples.is_none() => return Err(Failure::Wrong(in_words(&error))),
-        Err(_) => undeclared(settings, name, encoder.fingerprint())?,
+        Err(_) => undeclared(settings, name, &vector_scheme(&encoder))?,
     };
     if let Some(examples) = examples {
         import(&task, examples)?;
     }
+    let (policies, _) = declared(settings)?;
+    let bases = Bases { settings, policies: &policies };
     let (version, outcome) =
-        training::train(&task, &encoder, now_ms()).map_err(|error| failure(&task, &error))?;
+        training::train(&task, &encoder, &bases, now_ms()).map_err(|error| failure(&task, &error))?;
     say(&told(&task, &version, outcome));
     Ok(())
 }
