@@ -31,6 +31,13 @@ pub struct Adapter {
     pub held_out: Option<String>,
 }
 
+/// Which adapter a question was put to: the name alone may be another one's by the time that it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) fingerprint: String,
+}
+
 /// An adapter on a model.
 pub(crate) struct Fitted {
     pub(crate) adapter: Adapter,

@@ -1,8 +1,10 @@
 //! The model as the rest of the house sees it: load it, ask it, drop it.
 
+mod wardrobe;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -12,7 +14,7 @@ use api::{ChatRequest, Chunks, Contract, Error, Part};
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
-use crate::adapter::Adapter;
+use crate::adapter::Wanted;
 use crate::errors::{self, cannot};
 use crate::layout::ANSWER_END;
 use crate::options::{Occupancy, Options};
@@ -186,50 +188,6 @@ impl Model {
         continuation(events).await.map(|(continuation, _)| continuation)
     }
 
-    /// Lays the adapter in the file at `path` on the model as `name`, in place of one of that name. Blocks for about a
-    /// second, in which the model is loaded once more: llama.cpp takes adapters only while nobody uses it. Answers under way
-    /// are finished with what they began with; contexts forget the prompts that they had read.
-    ///
-    /// # Errors
-    /// One sentence: the file is missing, no adapter, or made for another model; the model's own file has changed. What was
-    /// there before stays.
-    pub fn load_adapter(&self, name: &str, path: &Path) -> Result<Adapter, Error> {
-        self.change(|wanted| {
-            wanted.insert(name.to_owned(), path.to_owned());
-        })?;
-        self.adapter(name).ok_or_else(|| errors::no_adapter(name))
-    }
-
-    /// Puts adapters, each with the name that it gets and its file, in place of all there are: at the price of one.
-    ///
-    /// # Errors
-    /// As [`Model::load_adapter`], of the first that does not fit.
-    pub fn set_adapters(&self, adapters: BTreeMap<String, PathBuf>) -> Result<(), Error> {
-        self.change(|wanted| *wanted = adapters)
-    }
-
-    /// Takes an adapter off the model; nothing happens where there is none of that name. Blocks like
-    /// [`Model::load_adapter`].
-    ///
-    /// # Errors
-    /// The model or another adapter cannot be loaded anew; then all stay.
-    pub fn drop_adapter(&self, name: &str) -> Result<(), Error> {
-        self.change(|wanted| {
-            wanted.remove(name);
-        })
-    }
-
-    /// What is known of the adapter of that name.
-    pub fn adapter(&self, name: &str) -> Option<Adapter> {
-        self.weights().adapters.get(name).map(|fitted| fitted.adapter.clone())
-    }
-
-    /// All adapters, by name.
-    pub fn adapters(&self) -> BTreeMap<String, Adapter> {
-        let weights = self.weights();
-        weights.adapters.iter().map(|(name, fitted)| (name.clone(), fitted.adapter.clone())).collect()
-    }
-
     /// Answers a question shortly: with the likeliest of its choices, or with the most likely line. The prompt is the
     /// adapter's layout around the input, and control tokens in it are only letters. Dropping the future frees the context.
     ///
@@ -244,13 +202,14 @@ impl Model {
         let weights = self.weights();
         let prompt = question.prompt(&weights)?;
         let prompt = self.tokens_of_prompt(&prompt, PARAM)?;
-        let adapter = question.adapter.map(str::to_owned);
+        let adapter = question.wanted(&weights)?;
+        let made_by = adapter.as_ref().map(|wanted| wanted.fingerprint.clone());
         let Some(choices) = question.choices else {
             let stops = [ANSWER_END.to_owned()];
             let tokens_max = question.tokens_max;
             let ask = Ask { adapter, tokens_max, stops: &stops, likelihoods: Some(0), ..Ask::of(prompt) };
             let (written, logprob) = continuation(self.submit(ask, PARAM, deadline)?).await?;
-            return Ok(ShortAnswer::written(&written, logprob));
+            return Ok(ShortAnswer::written(&written, logprob, made_by));
         };
         let choices = Choices::new(&weights, choices)?;
         let tokens_max = choices.longest() as u64;
@@ -260,25 +219,7 @@ impl Model {
             return Err(errors::too_long(tokens, self.context_tokens(), PARAM));
         }
         let (choice, usage) = choice(self.submit(ask, PARAM, deadline)?).await?;
-        choices.answer(&choice, usage)
-    }
-
-    /// Loads the model once more, with changed adapters, and hands it to the contexts.
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, PathBuf>)) -> Result<(), Error> {
-        let inner = &self.inner;
-        let mut adapters = inner.adapters.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wanted = adapters.clone();
-        change(&mut wanted);
-        let weights = Weights::load(&inner.options, &wanted)?;
-        if weights.fingerprint != inner.fingerprint {
-            let what =
-                "The in-process model's file has changed since it was loaded; restart to use the new one.";
-            return Err(errors::not_loaded(what, &inner.options.path));
-        }
-        *inner.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(weights);
-        inner.queue.renew();
-        *adapters = wanted;
-        Ok(())
+        choices.answer(&choice, usage, made_by)
     }
 
     fn weights(&self) -> Arc<Weights> {
@@ -338,7 +279,7 @@ impl Model {
 
 /// What is asked of a context, before it is known to fit.
 struct Ask<'a> {
-    adapter: Option<String>,
+    adapter: Option<Wanted>,
     choices: Vec<Vec<LlamaToken>>,
     prompt: Vec<LlamaToken>,
     tokens_max: u64,

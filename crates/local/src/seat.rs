@@ -20,7 +20,7 @@ use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc;
 
-use crate::adapter::Fitted;
+use crate::adapter::{Fitted, Wanted};
 use crate::answer::{Ending, Event, Told, Writer};
 use crate::choice::{Choice, Search};
 use crate::errors;
@@ -49,7 +49,7 @@ pub(crate) struct Choosing {
 /// One answer to write.
 pub(crate) struct Job {
     /// The adapter that reads it; none: the base alone.
-    pub(crate) adapter: Option<String>,
+    pub(crate) adapter: Option<Wanted>,
     /// Answers to choose from, of at least one token each, no one the beginning of another, within the context beside the
     /// prompt. None: the answer is written freely.
     pub(crate) choices: Vec<Vec<LlamaToken>>,
@@ -268,7 +268,11 @@ impl<'a> Seat<'a> {
     /// Lays on what the job asks for.
     fn dress(&mut self, job: &Job) -> Result<(), Broken> {
         let wanted = match &job.adapter {
-            Some(name) => Some(self.weights.adapters.get(name).ok_or_else(|| errors::no_adapter(name))?),
+            Some(Wanted { name, fingerprint }) => {
+                let fitted = self.weights.adapters.get(name);
+                let same = fitted.filter(|fitted| fitted.adapter.fingerprint == *fingerprint);
+                Some(same.ok_or_else(|| errors::no_adapter(name).retryable())?)
+            }
             None => None,
         };
         let same = match (self.adapter, wanted) {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use api::{Error, Usage};
 use llama_cpp_2::token::LlamaToken;
 
+use crate::adapter::Wanted;
 use crate::choice::Choice;
 use crate::errors;
 use crate::layout::{ANSWER_END, DEFAULT, Layout, answer};
@@ -49,6 +50,8 @@ pub struct ShortAnswer {
     /// read to their ends count in full), or the probability of a free answer. A higher one is a surer one; only a
     /// certificate can say how often it is right.
     pub confidence: f64,
+    /// The fingerprint of the adapter that answered, which is whom a certificate is about; `None` for the base alone.
+    pub adapter: Option<String>,
     /// `stop`, or `length` for a free answer that was cut.
     pub finish_reason: &'static str,
     /// Tokens read and written.
@@ -56,6 +59,14 @@ pub struct ShortAnswer {
 }
 
 impl Question<'_> {
+    /// The adapter that is meant, as it is now.
+    pub(crate) fn wanted(&self, weights: &Weights) -> Result<Option<Wanted>, Error> {
+        let Some(name) = self.adapter else { return Ok(None) };
+        let fitted = weights.adapters.get(name).ok_or_else(|| errors::no_adapter(name))?;
+        let fingerprint = fitted.adapter.fingerprint.clone();
+        Ok(Some(Wanted { name: name.to_owned(), fingerprint }))
+    }
+
     /// The whole prompt.
     pub(crate) fn prompt(&self, weights: &Weights) -> Result<String, Error> {
         let fitted = match self.adapter {
@@ -73,12 +84,13 @@ impl Question<'_> {
 
 impl ShortAnswer {
     /// Of a text that the model wrote.
-    pub(crate) fn written(written: &Continuation, log_probability: f64) -> Self {
+    pub(crate) fn written(written: &Continuation, log_probability: f64, adapter: Option<String>) -> Self {
         Self {
             text: written.text.trim().to_owned(),
             log_probability,
             margin: None,
             confidence: within(log_probability.exp()),
+            adapter,
             finish_reason: written.finish_reason,
             usage: written.usage.clone(),
         }
@@ -125,13 +137,19 @@ impl<'a> Choices<'a> {
     }
 
     /// The answer that was chosen.
-    pub(crate) fn answer(&self, choice: &Choice, usage: Usage) -> Result<ShortAnswer, Error> {
+    pub(crate) fn answer(
+        &self,
+        choice: &Choice,
+        usage: Usage,
+        adapter: Option<String>,
+    ) -> Result<ShortAnswer, Error> {
         let text = self.texts.get(choice.place).ok_or_else(|| Error::internal("no such choice"))?;
         Ok(ShortAnswer {
             text: text.clone(),
             log_probability: choice.logprob,
             margin: choice.margin,
             confidence: within(choice.share),
+            adapter,
             finish_reason: "stop",
             usage,
         })

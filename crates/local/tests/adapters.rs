@@ -142,7 +142,9 @@ async fn an_adapter_that_corrects_nothing_changes_nothing_and_one_that_does_chan
     write(&path("other.gguf"), &Made { strength: 0.4, seed: 5, ..made(&model) });
     for closed in [true, false] {
         let bare = said(&ask(&model, None, REVIEW, closed).await.unwrap());
-        model.load_adapter("still", &path("still.gguf")).unwrap();
+        let still = model.load_adapter("still", &path("still.gguf")).unwrap();
+        let by = ask(&model, Some("still"), REVIEW, closed).await.unwrap().adapter;
+        assert_eq!(by, Some(still.fingerprint));
         assert_eq!(said(&ask(&model, Some("still"), REVIEW, closed).await.unwrap()), bare);
         model.load_adapter("loud", &path("loud.gguf")).unwrap();
         model.load_adapter("other", &path("other.gguf")).unwrap();
