@@ -1,6 +1,7 @@
 //! A running gateway: the decider, the targets, the money, the counters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,7 @@ use crate::decisions::Decisions;
 use crate::exchange::ASIDES_MAX;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::reader::READER;
 use crate::settings::Settings;
 use crate::tasks::clerk::Clerk;
 
@@ -127,6 +129,17 @@ impl House {
         })
     }
 
+    /// The adapters that are to be on a model of the process: its reader, and those of tasks, by their names there.
+    pub(crate) fn adapters(&self, base: &str) -> BTreeMap<String, PathBuf> {
+        let mut adapters = self.decider.tasks.load().adapters(base);
+        let live = self.decider.live.load();
+        let model = live.policies.catalogue().get(base);
+        if let Some(path) = model.and_then(|model| reader(&self.decider.settings, model)) {
+            adapters.insert(READER.to_owned(), path);
+        }
+        adapters
+    }
+
     /// Names everything that decides what an answer is.
     pub(crate) fn revision(&self, live: &Live) -> String {
         let index = self.decider.index.load();
@@ -190,20 +203,38 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
     match &model.kind {
         ModelKind::Task => Backend::Task,
         ModelKind::Extractive => Backend::Extractive,
-        ModelKind::Llama { .. } => {
-            match llama_options(settings, model).map(|options| local::Model::load(&options)) {
-                Some(Ok(loaded)) => Backend::Llama(loaded),
-                Some(Err(error)) => Backend::Missing(in_words(&error)),
-                None => Backend::Missing("it does not run in this process".to_owned()),
-            }
-        }
+        ModelKind::Llama { .. } => match open_llama(settings, model) {
+            Ok(loaded) => Backend::Llama(loaded),
+            Err(error) => Backend::Missing(in_words(&error)),
+        },
         ModelKind::OpenAi { provider, id } => open_upstream(settings, provider, id, upstreams),
+    }
+}
+
+/// Loads a model of the process, with the adapter that it reads with.
+fn open_llama(settings: &Settings, model: &Model) -> Result<local::Model, Error> {
+    let options = llama_options(settings, model)
+        .ok_or_else(|| Error::internal("only a model of the kind `llama` runs in this process"))?;
+    let loaded = local::Model::load(&options)?;
+    if let Some(path) = reader(settings, model) {
+        loaded.load_adapter(READER, &path)?;
+    }
+    Ok(loaded)
+}
+
+/// The file of the adapter that a model of the process reads passages with.
+fn reader(settings: &Settings, model: &Model) -> Option<PathBuf> {
+    match &model.kind {
+        ModelKind::Llama { reader, .. } => reader.as_ref().map(|path| settings.beside_models(path)),
+        _ => None,
     }
 }
 
 /// How a model of the process is loaded; `None` for any other.
 pub(crate) fn llama_options(settings: &Settings, model: &Model) -> Option<local::Options> {
-    let ModelKind::Llama { path, contexts, queue_max, temperature, top_p } = &model.kind else { return None };
+    let ModelKind::Llama { path, contexts, queue_max, temperature, top_p, .. } = &model.kind else {
+        return None;
+    };
     Some(local::Options {
         path: settings.beside_models(path),
         contexts: *contexts,

@@ -1,7 +1,7 @@
 //! The in-process model as a reader of passages.
 //!
-//! A model of this size does not follow chat instructions, but it continues a pattern: two worked examples, then the
-//! passage and the question. Its answer counts only where it stands in the passages, letter for letter but for case
+//! A model of this size does not follow chat instructions. With an adapter that was trained to read (`reader` in models.toml)
+//! it is given passage and question; without, it continues a pattern: two worked examples, then passage and question. Its answer counts only where it stands in the passages, letter for letter but for case
 //! and spaces: everything else it says is made up more often than not.
 
 use std::time::Instant;
@@ -11,6 +11,9 @@ use api::{Citation, Completion, Error, Fault};
 use crate::exchange::{Ground, annotate, sources};
 use crate::house::now_s;
 
+/// The name of the adapter that reads, on its model. It is trained on lines whose text is `Passage: ...`, a line break and
+/// `Question: ...`, and whose label is the answer.
+pub(crate) const READER: &str = "reader";
 /// Tokens of a short answer.
 const ANSWER_TOKENS_MAX: u64 = 40;
 /// Passages that fit a small model's attention.
@@ -40,10 +43,23 @@ pub(crate) async fn read(
 ) -> Result<Completion, Error> {
     let passages: Vec<&api::Passage> = ground.findings.passages.iter().take(PASSAGES_MAX).collect();
     let texts: Vec<String> = passages.iter().map(|passage| one_line(&passage.text)).collect();
-    let prompt =
-        format!("{EXAMPLES}Passage: {}\nQuestion: {}\nAnswer:", texts.join(" "), one_line(&ground.question));
-    let read = model.complete(&prompt, ANSWER_TOKENS_MAX, &["\n".to_owned()], deadline).await?;
-    let answer = read.text.trim().to_owned();
+    let asked = format!("Passage: {}\nQuestion: {}", texts.join(" "), one_line(&ground.question));
+    let (answer, usage) = if model.adapter(READER).is_some() {
+        let question = local::Question {
+            adapter: Some(READER),
+            layout: None,
+            shots: &[],
+            input: &asked,
+            choices: None,
+            tokens_max: ANSWER_TOKENS_MAX,
+        };
+        let read = model.short_answer(&question, deadline).await?;
+        (read.text, read.usage)
+    } else {
+        let prompt = format!("{EXAMPLES}{asked}\nAnswer:");
+        let read = model.complete(&prompt, ANSWER_TOKENS_MAX, &["\n".to_owned()], deadline).await?;
+        (read.text.trim().to_owned(), read.usage)
+    };
     let found = texts.iter().position(|text| stands_in(&answer, text));
     let Some(place) = found.filter(|_| !answer.is_empty()) else {
         let said = "The in-process reader's answer does not stand in the passages.";
@@ -58,7 +74,7 @@ pub(crate) async fn read(
     };
     let cited = [citation];
     let text = format!("{answer} [1]{}", sources(&cited));
-    let mut completion = Completion::of_text(id, now_s(), "reader", text, read.usage);
+    let mut completion = Completion::of_text(id, now_s(), "reader", text, usage);
     if let Some(choice) = completion.choices.first_mut() {
         annotate(&mut choice.message.extra, &cited);
     }

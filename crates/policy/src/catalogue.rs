@@ -85,8 +85,10 @@ pub enum ModelKind {
         temperature: f32,
         /// Where a request names no `top_p`.
         top_p: f32,
+        /// The file of an adapter that reads answers out of passages, as the operator wrote it.
+        reader: Option<String>,
     },
-    /// A classifier trained for one task.
+    /// The model of a closed task.
     Task,
     /// The built-in reader that quotes sentences.
     Extractive,

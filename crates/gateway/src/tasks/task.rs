@@ -312,6 +312,13 @@ impl Task {
         self.served.load().answers().map(|version| version.brain.labels().to_vec()).unwrap_or_default()
     }
 
+    /// The answers that a model may choose from that can only write one of them; empty where it has to write freely.
+    pub(crate) fn choices(&self) -> Vec<String> {
+        const CHOICES_MAX: usize = 512;
+        let names = if self.spec.load().kind.writes_one() { self.label_names() } else { Vec::new() };
+        if names.len() <= CHOICES_MAX { names } else { Vec::new() }
+    }
+
     /// Whether the vector of an input is of use before anything has answered.
     pub(crate) fn wants_vector(&self) -> bool {
         let served = self.served.load();

@@ -146,7 +146,8 @@ fn llama(table: &Table<'_>) -> Option<ModelKind> {
     let share = |key: &str, range, default: f64| table.optional(key).number(range).unwrap_or(default) as f32;
     let temperature = share("temperature", 0.0..=2.0, 0.2);
     let top_p = share("top_p", 0.0..=1.0, 0.9);
-    Some(ModelKind::Llama { path: path?.to_owned(), contexts, queue_max, temperature, top_p })
+    let reader = table.optional("reader").text().map(str::to_owned);
+    Some(ModelKind::Llama { path: path?.to_owned(), contexts, queue_max, temperature, top_p, reader })
 }
 
 /// Prices are needed where somebody sends a bill: without them no budget holds.
