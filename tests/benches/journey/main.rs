@@ -3,7 +3,8 @@
 //!
 //! The large model is the tests' provider, which answers with the true labels plus 3 % noise. Requests go one after the
 //! other, and every 25 of them the journey waits until what the gateway does aside (taking labels, training, auditing) has
-//! come to rest, so that the same seed makes the same journey. FOLDER gets the tables, every request, and a plot.
+//! come to rest. A seed fixes the requests and the answers; which answers are audited or asked for twice is drawn by the
+//! gateway, so that two journeys of one seed are alike and not equal. FOLDER gets the tables, every request, and a plot.
 
 #![expect(
     clippy::expect_used,
