@@ -4,7 +4,7 @@
 //! serves it.
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -102,25 +102,21 @@ impl Adapter {
         self.variables.iter().zip(snapshot).try_for_each(|(variable, numbers)| Ok(variable.set(numbers)?))
     }
 
-    /// Writes a GGUF file that llama.cpp reads: beside `path` first, then renamed, so that a file of that name is whole
-    /// whenever the process ends.
+    /// Writes a GGUF file that llama.cpp reads into a place made before the training.
     ///
     /// # Errors
-    /// The folder cannot be written.
-    pub fn write(&self, path: &Path, passport: &Passport) -> Result<(), Error> {
-        let unwritable = |error: &dyn std::fmt::Display| {
-            Error::Input(format!("{} cannot be written: {error}", path.display()))
-        };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(&error))?;
+    /// The disk is full, or the like.
+    pub fn write(&self, place: Place, passport: &Passport) -> Result<(), Error> {
+        let Place { file, path, folder } = place;
+        let unwritable = |error: &dyn std::fmt::Display| unwritable(&path, error);
         let mut writer = BufWriter::new(file);
         self.encode(&mut writer, passport)?;
         writer.flush().map_err(|error| unwritable(&error))?;
         let file = writer.into_inner().map_err(|error| unwritable(&error))?;
         file.as_file().sync_all().map_err(|error| unwritable(&error))?;
         readable(file.as_file()).map_err(|error| unwritable(&error))?;
-        file.persist(path).map_err(|error| unwritable(&error))?;
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(&error))
+        file.persist(&path).map_err(|error| unwritable(&error))?;
+        std::fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(&error))
     }
 
     fn encode(&self, writer: &mut (impl Write + std::io::Seek), passport: &Passport) -> Result<(), Error> {
@@ -153,6 +149,32 @@ impl Adapter {
             tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         Ok(gguf_file::write(writer, &metadata, &tensors)?)
     }
+}
+
+/// Where an adapter will be: a file beside it, which takes its name once it is whole. So there is never half a file of that
+/// name, whenever the process ends, and a folder that cannot be written is told before the training.
+#[derive(Debug)]
+pub struct Place {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Makes the place for a file at `path`.
+    ///
+    /// # Errors
+    /// Its folder is missing or cannot be written.
+    pub fn at(path: &Path) -> Result<Self, Error> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file =
+            tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(path, &error.kind()))?;
+        Ok(Self { file, path: path.to_owned(), folder: folder.to_owned() })
+    }
+}
+
+fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Input(format!("{} cannot be written: {error}", path.display()))
 }
 
 /// A temporary file is its owner's alone; the gateway may be another user.

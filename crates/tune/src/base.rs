@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::quantized::gguf_file::Content;
 use candle_core::{Device, Tensor};
 
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::metadata::{maybe_whole, number, text, whole};
 use crate::tokens::Tokens;
 
@@ -75,7 +75,8 @@ impl Base {
         };
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         let damaged = |error: candle_core::Error| {
-            Error::Input(format!("the base {} is not a GGUF file that can be read: {error}", path.display()))
+            let why = sentence(&error);
+            Error::Input(format!("the base {} is not a GGUF file that can be read: {why}", path.display()))
         };
         let fingerprint = fingerprint(file.get_mut()).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;

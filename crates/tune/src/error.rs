@@ -34,6 +34,11 @@ impl std::error::Error for Error {}
 /// Whatever candle refuses in the middle of a training is our own mistake: inputs are checked before.
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::Failed(format!("the training failed: {error}"))
+        Self::Failed(format!("the training failed: {}", sentence(&error)))
     }
+}
+
+/// What candle says, without the backtrace that it appends where `RUST_BACKTRACE` is set.
+pub(crate) fn sentence(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

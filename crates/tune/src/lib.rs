@@ -20,7 +20,7 @@ mod reading;
 mod tokens;
 mod training;
 
-pub use adapter::{Adapter, Passport};
+pub use adapter::{Adapter, Passport, Place};
 pub use base::{Base, fingerprint};
 pub use cost::{cpu_seconds, peak_mib};
 pub use error::Error;

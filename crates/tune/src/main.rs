@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::json;
-use tune::{Adapter, Base, Error, Examples, Layout, Passport, Progress, Report, Settings};
+use tune::{Adapter, Base, Error, Examples, Layout, Passport, Place, Progress, Report, Settings};
 
 /// Progress is told at most so often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -88,8 +88,9 @@ fn run(cli: &Cli) -> Result<(), Error> {
         tokens_max: cli.tokens_max,
     };
     bind_threads(cli.threads)?;
+    let place = Place::at(&cli.out)?;
     let (adapter, passport, report) = work(cli, &settings)?;
-    adapter.write(&cli.out, &passport)?;
+    adapter.write(place, &passport)?;
     let result = json!({
         "adapter": cli.out,
         "base": passport.base,

@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::quantized::gguf_file::{self, Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use tune::{Base, Error, Example, Examples, Layout, Report, Settings, train};
+use tune::{Base, Error, Example, Examples, Layout, Place, Report, Settings, train};
 
 const WIDTH: usize = 16;
 const INNER: usize = 32;
@@ -134,7 +134,7 @@ fn trained(base: &Base, settings: &Settings) -> (Vec<u8>, Report) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("adapter.gguf");
     let (adapter, passport, report) = train(base, &examples(), settings, &mut |_| {}).unwrap();
-    adapter.write(&path, &passport).unwrap();
+    adapter.write(Place::at(&path).unwrap(), &passport).unwrap();
     (std::fs::read(&path).unwrap(), report)
 }
 
@@ -206,6 +206,12 @@ fn the_processor_minutes_end_a_training_and_a_file_still_comes() {
         trained(&base(), &Settings { epochs: 1_000_000, minutes: Some(1e-9), ..settings() });
     assert!(report.cut_short && report.steps < 1_000_000);
     assert!(Content::read(&mut std::io::Cursor::new(&bytes)).is_ok());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_before_the_training() {
+    let error = Place::at(Path::new("no/such/folder/adapter.gguf")).unwrap_err();
+    assert!(error.to_string().contains("no/such/folder/adapter.gguf cannot be written"), "{error}");
 }
 
 fn check_refused(settings: &Settings, says: &str) {
