@@ -1,8 +1,9 @@
 //! Closed tasks, from no labels to a local model that serves, and back.
 
-use crate::house::in_process;
 use serde_json::{Value, json};
 use tests::{Answer, Gateway, Provider, Request, Setup, eventually, run};
+
+use crate::house::in_process;
 
 const SYSTEM: &str = "You tell the mood of a message. Answer with one word.";
 

@@ -365,6 +365,10 @@ fn bring(brought: &mut Brought, task: &Arc<Task>, kept: Kept) {
 
 /// Counts a request that a version gave an opinion on; a canary that has answered enough takes over.
 fn see_request(task: &Arc<Task>, opinion: &Opinion) {
+    if !opinion.version.certificate.in_force(now_ms()) {
+        // What an expired certificate does not cover says nothing about the requests.
+        return;
+    }
     let (alarm, seen) = {
         let mut watch = task.watch();
         let alarm = watch.see_request(&opinion.version, opinion.answer.typicality, opinion.accepted);

@@ -41,6 +41,7 @@ pub(crate) struct Task {
     served: ArcSwap<Served>,
     watch: Mutex<Watch>,
     events: Mutex<VecDeque<Event>>,
+    refreshing: Mutex<()>,
     /// A training is under way.
     pub(crate) training: AtomicBool,
 }
@@ -121,6 +122,7 @@ impl Task {
             served: ArcSwap::default(),
             watch: Mutex::new(Watch::read(&folder)),
             events: Mutex::new(events.into()),
+            refreshing: Mutex::default(),
             training: AtomicBool::new(false),
             encoder: encoder.to_owned(),
             folder,
@@ -170,6 +172,8 @@ impl Task {
 
     /// Takes up what another process has changed, and notes it.
     pub(crate) fn refresh(&self) -> io::Result<()> {
+        // Two who notice one change must not both tell of it.
+        let _one = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.served();
         self.take_up_versions()?;
         let after = self.served();

@@ -241,9 +241,8 @@ impl Standing {
 
     /// Makes a version the one that answers.
     pub(crate) fn promote(&mut self, number: u32) {
-        if self.canary == Some(number) {
-            self.canary = None;
-        }
+        // An older version on trial has nothing to prove any more.
+        self.canary = self.canary.filter(|canary| *canary > number);
         self.earlier.retain(|earlier| *earlier != number);
         if let Some(before) = self.serving.replace(number).filter(|before| *before != number) {
             self.earlier.push(before);
@@ -259,6 +258,8 @@ impl Standing {
         }
         if self.serving == Some(number) {
             self.serving = None;
+            // It was trained before the trouble, too.
+            self.canary = None;
             self.demoted = Some(Demotion { version: number, why: why.to_owned(), at_ms });
         }
     }
@@ -294,8 +295,12 @@ mod tests {
             (standing.serving, standing.canary, standing.earlier.as_slice()),
             (Some(4), None, &[1, 2][..])
         );
+        standing.canary = Some(3);
+        standing.promote(4);
+        assert_eq!(standing.canary, None, "older than what serves");
+        standing.canary = Some(5);
         standing.demote(4, "disagrees", 9);
-        assert_eq!(standing.serving, None);
+        assert_eq!((standing.serving, standing.canary), (None, None));
         assert_eq!(standing.demoted.as_ref().map(|demoted| demoted.version), Some(4));
         assert_eq!(standing.roll_back(), Some(2));
         assert_eq!((standing.serving, standing.demoted.as_ref()), (Some(2), None));

@@ -12,7 +12,7 @@ use learn::task::{AgreementWatch, DriftWatch, trusted};
 use serde::{Deserialize, Serialize};
 
 use super::labels::{By, Label};
-use super::version::Version;
+use super::version::{Issued, Version};
 use crate::journal::write_whole;
 
 /// How rarely a watch may cry without a reason: once in so many lives of a version.
@@ -62,6 +62,9 @@ pub(crate) struct VersionWatch {
     pub(crate) audits: Tally,
     agreement: AgreementWatch,
     drift: DriftWatch,
+    /// Requests that its certificate does not cover, against the share that was expected: what has changed in kind is often
+    /// near enough to the examples, but unsure.
+    refusals: AgreementWatch,
 }
 
 impl VersionWatch {
@@ -72,8 +75,18 @@ impl VersionWatch {
             audits: Tally::default(),
             agreement: AgreementWatch::new(version.certificate.level, ALPHA),
             drift: DriftWatch::new(ALPHA),
+            refusals: AgreementWatch::new(refused_at_most(&version.certificate), ALPHA),
         }
     }
+}
+
+/// The share of requests that a certificate is expected not to cover: what it did not cover of the labels that it was tested
+/// on, with three standard errors and a little room for what means no harm.
+fn refused_at_most(certificate: &Issued) -> f64 {
+    const ROOM: f64 = 0.05;
+    let (covered, n) = (certificate.coverage, certificate.n.max(1) as f64);
+    let error = (covered * (1.0 - covered) / n).sqrt();
+    (1.0 - covered + 3.0 * error + ROOM).min(0.95)
 }
 
 /// What the examples in prompts do.
@@ -128,6 +141,12 @@ impl Watch {
         let watch = self.of(version);
         watch.seen += 1;
         watch.accepted += u64::from(accepted);
+        if watch.refusals.see(!accepted).is_some() {
+            return Some(format!(
+                "it covers {} of its {} requests, fewer than its certificate promised",
+                watch.accepted, watch.seen
+            ));
+        }
         let alarm = watch.drift.see(typicality)?;
         Some(format!(
             "its requests are no longer like its examples: after {} of them a change is {:.0} times likelier than chance",

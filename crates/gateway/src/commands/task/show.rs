@@ -149,14 +149,12 @@ fn told_version(task: &Task, version: &Version, role: &str) -> String {
     let card = &version.card;
     let mut text = format!(
         "\nversion {} {role}: {}, trained {} on {} examples\n\
-         cross-validated: accuracy {:.3}, macro-F1 {:.3}, calibration error {:.3}\n{}",
+         {}{}",
         version.number,
         card.chosen,
         at(version.trained_at_ms),
         card.examples,
-        card.accuracy,
-        card.macro_f1,
-        card.ece,
+        figures(version),
         certificate(&version.certificate)
     );
     if let Some(seen) = task.watch().versions.get(&version.number) {
@@ -165,6 +163,22 @@ fn told_version(task: &Task, version: &Version, role: &str) -> String {
             "seen {} requests, {} of them covered; {} of {} audits agreed",
             seen.seen, seen.accepted, seen.audits.agreed, seen.audits.asked
         );
+    }
+    text
+}
+
+/// How a version fared on labels that it was not trained on.
+pub(super) fn figures(version: &Version) -> String {
+    let card = &version.card;
+    let mut text = match version.adapter() {
+        Some(_) => format!("held out: accuracy {:.3}, calibration error {:.3}\n", card.accuracy, card.ece),
+        None => format!(
+            "cross-validated: accuracy {:.3}, macro-F1 {:.3}, calibration error {:.3}\n",
+            card.accuracy, card.macro_f1, card.ece
+        ),
+    };
+    if let Some(error) = card.mean_absolute_error {
+        let _ = writeln!(text, "mean absolute error {error:.3}");
     }
     text
 }

@@ -85,21 +85,10 @@ fn failure(task: &Task, error: &Error) -> Failure {
 fn told(task: &Task, version: &Version, outcome: Outcome) -> String {
     let card = &version.card;
     let mut text = format!(
-        "task/{} version {}: {} examples, {} labels, {} in {:.1} s\n\
-         cross-validated: accuracy {:.3}, macro-F1 {:.3}, calibration error {:.3}\n",
-        task.name,
-        version.number,
-        card.examples,
-        card.labels,
-        card.chosen,
-        version.train_s,
-        card.accuracy,
-        card.macro_f1,
-        card.ece
+        "task/{} version {}: {} examples, {} labels, {} in {:.1} s\n",
+        task.name, version.number, card.examples, card.labels, card.chosen, version.train_s
     );
-    if let Some(error) = card.mean_absolute_error {
-        text.push_str(&format!("mean absolute error {error:.3}\n"));
-    }
+    text.push_str(&super::show::figures(version));
     text.push_str(&super::show::certificate(&version.certificate));
     let spec = task.spec();
     text.push_str(&match outcome {
