@@ -13,6 +13,7 @@
 mod load;
 mod peers;
 mod processes;
+mod training;
 
 use std::time::Duration;
 
@@ -100,6 +101,7 @@ fn measure() {
     }
     stages(&processes[1]);
     open_loop(&load, &cases[..2]);
+    training::measure(&load, gateway_port, processes[1].folder());
     println!(
         "\nMemory of the gateway: idle {idle:.0} MiB, after the load {:.0} MiB",
         processes[1].memory_mib()

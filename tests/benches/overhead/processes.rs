@@ -25,6 +25,11 @@ impl Process {
         Self { child, port: line.trim().parse().expect("a port"), admin: None, folder: None }
     }
 
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.as_deref().expect("only the gateway has files")
+    }
+
     /// CPU time of all threads so far, in nanoseconds.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process's threads");

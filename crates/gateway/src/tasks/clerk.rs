@@ -376,8 +376,12 @@ fn see_request(task: &Arc<Task>, opinion: &Opinion) {
     };
     if let Some(why) = alarm {
         demote(task, opinion.version.number, &why);
-    } else if opinion.canary && seen >= task.spec().canary.answers {
-        let number = opinion.version.number;
+        return;
+    }
+    let number = opinion.version.number;
+    // It may have been promoted, or dropped, since this request was answered.
+    let on_trial = task.served().standing.canary == Some(number);
+    if on_trial && seen >= task.spec().canary.answers {
         let why = format!("version {number} has given {seen} answers without an alarm");
         change(task, "promoted", &why, |standing| {
             if standing.canary == Some(number) {
@@ -460,13 +464,20 @@ fn trained(task: &Arc<Task>, result: Result<(), String>) {
     }
 }
 
-/// Takes a version out of service; what was labelled so far proves nothing any more.
+/// Takes a version out of service, if it still is in it. If it is the one that answers, what was labelled so far proves
+/// nothing any more; if it was on trial, the one before goes on.
 fn demote(task: &Arc<Task>, number: u32, why: &str) {
     let now = now_ms();
-    change(task, "demoted", &format!("version {number}: {why}"), |standing| {
-        standing.demote(number, why, now);
-        standing.drifted_at_ms = Some(now);
-    });
+    let served = task.served();
+    let told = format!("version {number}: {why}");
+    if served.standing.serving == Some(number) {
+        change(task, "demoted", &told, |standing| {
+            standing.demote(number, why, now);
+            standing.drifted_at_ms = Some(now);
+        });
+    } else if served.standing.canary == Some(number) {
+        change(task, "trial_ended", &told, |standing| standing.demote(number, why, now));
+    }
 }
 
 fn change(task: &Arc<Task>, what: &str, why: &str, change: impl FnOnce(&mut super::version::Standing)) {
