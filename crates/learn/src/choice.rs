@@ -7,15 +7,14 @@ use crate::design::Design;
 use crate::fit::{Loss, blank, fit, scores};
 use crate::folds::split;
 
-/// The last fit is done once and may take longer.
-const FINAL_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
-
 /// How to look for a penalty.
 pub(crate) struct Search<'a> {
     /// Penalties tried, strongest first: each fit starts from the one before it.
     pub(crate) grid: &'a [f32],
     /// Fits inside the folds stop here: the next penalty goes on from there.
     pub(crate) patience: Patience,
+    /// The last fit, to everything, stops here.
+    pub(crate) last: Patience,
     /// Held-out examples that suffice to choose by.
     pub(crate) judged_rows: usize,
 }
@@ -37,13 +36,14 @@ pub(crate) struct Chosen {
     pub(crate) scores: Vec<f32>,
     /// A good place to begin the last fit.
     start: Vec<f32>,
+    last: Patience,
 }
 
 impl Chosen {
     /// The fit to everything at the chosen penalty: parameters as [`Design::unpack`] takes them.
     pub(crate) fn fit_all(&self, design: &Design, target: &impl Target) -> Vec<f32> {
         let mut parameters = self.start.clone();
-        fit(design, target, self.l2, FINAL_PATIENCE, &mut parameters);
+        fit(design, target, self.l2, self.last, &mut parameters);
         parameters
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn choose<T: Target>(
         fold.advance(l2, search.patience);
         fold.write(&mut scores);
     }
-    Chosen { l2, scores, start }
+    Chosen { l2, scores, start, last: search.last }
 }
 
 /// The best penalty for these folds, the parameters of the first one there, and the held-out scores in their rows.

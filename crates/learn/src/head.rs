@@ -19,6 +19,8 @@ use crate::unfit::Unfit;
 const L2_GRID: [f32; 6] = [1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6];
 /// Fits inside the folds stop here: the next penalty goes on from there.
 const FOLD_PATIENCE: Patience = Patience { steps_max: 60, tolerance: 1e-4 };
+/// The last fit is done once and may take longer.
+const LAST_PATIENCE: Patience = Patience { steps_max: 200, tolerance: 1e-5 };
 /// Fewer examples than this cannot be split into folds that mean anything.
 const EXAMPLES_MIN: usize = 4;
 
@@ -134,7 +136,7 @@ pub fn train_head(
     let assigned = stratified_folds(labels, options.folds, options.seed);
     let targets = Classes { labels: labels.to_vec(), weights, count: names.len() };
     let grid = options.l2.as_ref().map_or(&L2_GRID[..], std::slice::from_ref);
-    let search = Search { grid, patience: FOLD_PATIENCE, judged_rows: usize::MAX };
+    let search = Search { grid, patience: FOLD_PATIENCE, last: LAST_PATIENCE, judged_rows: usize::MAX };
     let chosen = choose(&design, &targets, &assigned, &search);
     let parameters = chosen.fit_all(&design, &targets);
     let columns = features.first().map_or(0, Vec::len);

@@ -4,8 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A request less typical than this share of the examples is never accepted, however sure the answer is.
-const TYPICALITY_MIN: f32 = 0.01;
+/// A request less typical than this share of the examples is never accepted, however sure the answer is. On CLINC150 at a level
+/// of 2 % that leaves 12 % of what is out of scope to be accepted, and 96.1 % of what is in scope; 0.01 leaves 16 and 97.0, none
+/// 26 and 97.5.
+const TYPICALITY_MIN: f32 = 0.02;
 /// Quantiles kept of how like the others the examples are: more than a drift's first signs need.
 const QUANTILES: usize = 1000;
 
