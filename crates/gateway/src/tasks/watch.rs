@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use learn::task::{AgreementWatch, DriftWatch, trusted};
+use learn::task::{AgreementWatch, DriftWatch, error_bound, trusted};
 use serde::{Deserialize, Serialize};
 
 use super::labels::{By, Label};
@@ -19,6 +19,8 @@ use crate::journal::write_whole;
 const ALPHA: f64 = 0.01;
 /// The confidence with which an annotator must agree with itself.
 const CONFIDENCE: f64 = 0.95;
+/// Requests in service that show what is usual.
+const FIRST: usize = 300;
 /// Versions whose counts are kept.
 const VERSIONS_KEPT: usize = 8;
 const FILE: &str = "watch.json";
@@ -62,9 +64,40 @@ pub(crate) struct VersionWatch {
     pub(crate) audits: Tally,
     agreement: AgreementWatch,
     drift: DriftWatch,
-    /// Requests that its certificate does not cover, against the share that was expected: what has changed in kind is often
-    /// near enough to the examples, but unsure.
-    refusals: AgreementWatch,
+    refusals: Refusals,
+}
+
+/// Requests that a certificate does not cover, against the share that was expected: what has changed in kind is often near
+/// enough to the examples, but unsure.
+#[derive(Debug, Serialize, Deserialize)]
+struct Refusals {
+    /// Against what the certificate promised.
+    promised: AgreementWatch,
+    /// The first requests in service, and how many of them were covered.
+    first: Tally,
+    /// Against what was usual then; it is the sharper one where traffic is easier than the labels were.
+    usual: Option<AgreementWatch>,
+}
+
+impl Refusals {
+    fn new(certificate: &Issued) -> Self {
+        let promised = AgreementWatch::new(refused_at_most(certificate), ALPHA);
+        Self { promised, first: Tally::default(), usual: None }
+    }
+
+    /// Takes in whether a request was covered; tells once where too few are.
+    fn see(&mut self, covered: bool) -> bool {
+        let promised = self.promised.see(!covered).is_some();
+        if let Some(usual) = &mut self.usual {
+            return usual.see(!covered).is_some() || promised;
+        }
+        self.first.add(covered);
+        if self.first.asked == FIRST {
+            let refused = error_bound(FIRST - self.first.agreed, FIRST, 1.0 - ALPHA);
+            self.usual = Some(AgreementWatch::new((refused + 0.01).min(0.95), ALPHA));
+        }
+        promised
+    }
 }
 
 impl VersionWatch {
@@ -75,7 +108,7 @@ impl VersionWatch {
             audits: Tally::default(),
             agreement: AgreementWatch::new(version.certificate.level, ALPHA),
             drift: DriftWatch::new(ALPHA),
-            refusals: AgreementWatch::new(refused_at_most(&version.certificate), ALPHA),
+            refusals: Refusals::new(&version.certificate),
         }
     }
 }
@@ -141,9 +174,9 @@ impl Watch {
         let watch = self.of(version);
         watch.seen += 1;
         watch.accepted += u64::from(accepted);
-        if watch.refusals.see(!accepted).is_some() {
+        if watch.refusals.see(accepted) {
             return Some(format!(
-                "it covers {} of its {} requests, fewer than its certificate promised",
+                "its certificate covers fewer requests than it did ({} of {} in all)",
                 watch.accepted, watch.seen
             ));
         }
@@ -191,5 +224,30 @@ impl Trust {
             (Self::Only(models), By::Model, Some(model)) => models.contains(model),
             (Self::Only(_), By::Model, None) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_requests_shows_in_what_is_refused() {
+        let certificate = Issued {
+            level: 0.05,
+            confidence: 0.95,
+            threshold: Some(0.5),
+            coverage: 0.9,
+            disagreement: 0.02,
+            n: 1000,
+            issued_at_ms: 0,
+            expires_at_ms: u64::MAX,
+            slices: Vec::new(),
+        };
+        let mut refusals = Refusals::new(&certificate);
+        // One of 25 is refused, fewer than of the labels; then five of 25.
+        assert!(!(0..5000).any(|request| refusals.see(request % 25 != 0)), "all is well");
+        let noticed = (0..2000).position(|request| refusals.see(request % 5 != 0));
+        assert!(noticed.is_some_and(|after| after < 300), "{noticed:?}");
     }
 }
