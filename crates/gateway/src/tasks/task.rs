@@ -28,8 +28,8 @@ use crate::journal::Journal;
 
 /// Events that are kept for people to read.
 const EVENTS_MAX: usize = 200;
-/// p / (p + this) makes a likelihood of a conformal p-value: of requests like the examples 99 of 100 come out over 0.5.
-const TAIL: f32 = 0.01;
+/// p / (p + this) makes a likelihood of a conformal p-value: of requests like the examples 98 of 100 come out over 0.5.
+const TAIL: f32 = 0.02;
 
 /// A closed task.
 pub(crate) struct Task {
