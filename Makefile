@@ -11,13 +11,14 @@ INDEX_BUILD = '$(BIN)' index build
 WITH_TOOLS = . ./.tools/env.sh &&
 FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
 
-.PHONY: help run test lint bench models build clients clean
+.PHONY: help run test lint bench models build tune clients clean
 
 help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
 	@echo 'make test    fetch the models, build, run every test'
 	@echo 'make lint    formatting, clippy, documentation, licences'
 	@echo 'make bench   what the gateway adds to a request, beside a bare relay'
+	@echo 'make tune    build pointsman-tune, which trains adapters for the in-process model'
 	@echo 'make models  only fetch the models and the build tools that the machine lacks'
 	@echo 'make clean   delete what was built, keep what was fetched (.models, .tools)'
 
@@ -26,6 +27,10 @@ models:
 
 build: models
 	@$(WITH_TOOLS) cargo build --release --locked -p pointsman
+
+# Beside `pointsman`, which looks for it there.
+tune: models
+	@$(WITH_TOOLS) cargo build --release --locked -p tune
 
 run: build
 	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }

@@ -14,6 +14,7 @@ use crate::decisions::Told;
 use crate::exchange::refusal;
 use crate::explain;
 use crate::house::House;
+use crate::metrics::TaskNameLabels;
 use crate::tasks::{told, undeclared};
 
 /// Decisions that are shown where nobody says how many, and at most.
@@ -33,6 +34,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         "/livez" => text("ok\n", "text/plain; charset=utf-8"),
         "/readyz" => ready(&house),
         "/metrics" => {
+            observe_tasks(&house);
             text(house.metrics.exposition(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
         }
         "/api/config" => config(&house),
@@ -71,6 +73,17 @@ fn config(house: &House) -> Response<Body> {
         "models": house.decider.models(&live).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "refused": house.refused_change(),
     }))
+}
+
+/// Sets the gauges of the tasks, which nobody keeps up to date between two looks.
+fn observe_tasks(house: &House) {
+    for task in house.decider.tasks.load().iter() {
+        let labels = TaskNameLabels { task: task.name.clone() };
+        let serving = task.served().serving.as_ref().map_or(0, |version| i64::from(version.number));
+        house.metrics.task_serving.get_or_create(&labels).set(serving);
+        let count = i64::try_from(task.labels().len()).unwrap_or(i64::MAX);
+        house.metrics.task_labels.get_or_create(&labels).set(count);
+    }
 }
 
 /// The tasks, and the prompts that look like tasks.

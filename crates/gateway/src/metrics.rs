@@ -96,6 +96,13 @@ pub(crate) struct TaskLabels {
     pub(crate) result: &'static str,
 }
 
+/// Labels of a task's gauge.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TaskNameLabels {
+    /// The task's name.
+    pub(crate) task: String,
+}
+
 /// Labels of a tenant's gauge.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct TenantLabels {
@@ -127,6 +134,9 @@ pub(crate) struct Metrics {
     /// What the clerk could not be told of, because it had too much to do.
     pub(crate) untold: Counter,
     pub(crate) task_answers: Family<TaskLabels, Counter>,
+    /// Set when they are looked at.
+    pub(crate) task_serving: Family<TaskNameLabels, Gauge>,
+    pub(crate) task_labels: Family<TaskNameLabels, Gauge>,
     pub(crate) shadows: Family<ShadowLabels, Counter>,
     pub(crate) shadow_agreement: Family<ShadowLabels, Histogram, fn() -> Histogram>,
 }
@@ -166,6 +176,8 @@ impl Metrics {
             decisions_left_out: Counter::default(),
             untold: Counter::default(),
             task_answers: Family::default(),
+            task_serving: Family::default(),
+            task_labels: Family::default(),
             shadows: Family::default(),
             shadow_agreement: Family::new_with_constructor(shares as fn() -> Histogram),
         };
@@ -242,6 +254,12 @@ impl Metrics {
             "Requests of a task, by what its model's certificate said",
             self.task_answers.clone(),
         );
+        registry.register(
+            "pointsman_task_serving",
+            "The version of a task's model that answers, 0 for none",
+            self.task_serving.clone(),
+        );
+        registry.register("pointsman_task_labels", "Labelled examples of a task", self.task_labels.clone());
         registry.register("pointsman_shadows", "Requests sent to a second target", self.shadows.clone());
         registry.register(
             "pointsman_shadow_agreement",

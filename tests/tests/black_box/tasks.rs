@@ -133,6 +133,8 @@ fn a_task_goes_from_no_labels_to_a_model_that_serves_by_itself() {
         };
         assert_eq!(content, expected);
     }
+    assert_eq!(gateway.metric("pointsman_task_serving{task=\"mood\"}"), 1.0);
+    assert!(gateway.metric("pointsman_task_answers_total{task=\"mood\",result=\"accepted\"}") >= 1.0);
     let shown = run(&setup, &["task", "show", "mood"]);
     assert!(shown.stdout.contains("certificate: at most 10.0 % disagreement"), "{}", shown.stdout);
     let listed = run(&setup, &["task", "list"]);

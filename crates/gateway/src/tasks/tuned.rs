@@ -171,8 +171,7 @@ fn run(base: &Path, trained: &[Kept], out: &Path, minutes: u64) -> Result<String
     let forgotten = fs::remove_file(&data);
     let ran = ran.map_err(|error| {
         let message = format!(
-            "`{TUNE}` cannot be run ({error}): build it with `cargo build --release -p tune` and put it beside \
-             `pointsman`, or on the path."
+            "`{TUNE}` cannot be run ({error}): build it with `make tune`, and put it beside `pointsman` or on the path."
         );
         Error::new(Fault::Unavailable, "no_tune", message)
     })?;
