@@ -84,6 +84,9 @@ async fn run(
     let flushing = Arc::clone(&house);
     let flushed = tokio::task::spawn_blocking(move || {
         flushing.decisions.flush();
+        if !flushing.clerk.flush(Duration::from_secs(10)) {
+            tracing::warn!("the last labels of tasks may be lost");
+        }
         flushing.book.flush(Duration::from_secs(10))
     })
     .await;

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use api::Contract;
 use classify::{Discovery, Seen};
-use learn::task::Truth;
 
-use super::labels::{Added, By, Described, INPUT_BYTES_MAX, Kept, Label};
-use super::task::{Case, Opinion, Task, Training, in_share};
+use super::case::{Case, Opinion};
+use super::described::Described;
+use super::labels::{Added, By, INPUT_BYTES_MAX, Kept, Label};
+use super::task::{Task, Training, in_share};
 use super::training::train_aside;
+use super::verdicts::{ask_again, audit, person, see_request, trained, wants_training};
 use super::{Asked, adopt, folder, label_set, undeclared};
 use crate::decider::Decider;
 use crate::house::now_ms;
@@ -33,9 +35,6 @@ const PROPOSE_EVERY: Duration = Duration::from_secs(2);
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often labels are looked through for what is too old.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
-/// After a demotion so many new labels, or this share of what is known, are worth a training.
-const FRESH_MIN: usize = 100;
-const FRESH_SHARE: usize = 20;
 
 /// An answer that was given to a request that is not private.
 pub(crate) struct Heard {
@@ -96,6 +95,8 @@ pub(crate) enum News {
     AskedAgain(Box<AskedAgain>),
     Told(Box<Told>),
     Trained(Arc<Task>, Result<(), String>),
+    /// Everything that was told before is to be on disk when this is answered.
+    Flush(SyncSender<()>),
 }
 
 /// The way to the clerk, and what it knows of tasks that nobody has declared.
@@ -121,6 +122,7 @@ impl Clerk {
             proposed_at: Instant::now(),
             forgot_at: Instant::now(),
             discovered: false,
+            flushed: Vec::new(),
         };
         thread::Builder::new().name("clerk".to_owned()).spawn(move || desk.work(&inbox))?;
         Ok(clerk)
@@ -129,6 +131,12 @@ impl Clerk {
     /// Tells the clerk; false where it has too much to do already.
     pub(crate) fn tell(&self, news: News) -> bool {
         self.news.try_send(news).is_ok()
+    }
+
+    /// Waits until what was told is on disk, for as long as `patience`; false where it took longer. Blocks.
+    pub(crate) fn flush(&self, patience: Duration) -> bool {
+        let (done, kept) = sync_channel(1);
+        self.tell(News::Flush(done)) && kept.recv_timeout(patience).is_ok()
     }
 
     /// Prompts that look like tasks nobody has declared.
@@ -156,10 +164,12 @@ struct Desk {
     forgot_at: Instant,
     /// Something was discovered that is not on disk yet.
     discovered: bool,
+    /// Those who wait for what they told to be on disk.
+    flushed: Vec<SyncSender<()>>,
 }
 
 /// Labels that came together, by task.
-type Brought = BTreeMap<String, (Arc<Task>, Vec<Kept>)>;
+pub(super) type Brought = BTreeMap<String, (Arc<Task>, Vec<Kept>)>;
 
 impl Desk {
     fn work(mut self, inbox: &Receiver<News>) {
@@ -174,6 +184,11 @@ impl Desk {
                 self.take(news, &mut brought);
             }
             self.file(brought);
+            if !self.flushed.is_empty() {
+                self.keep_counts();
+                // Whoever waited may have given up.
+                self.flushed.drain(..).for_each(|done| _ = done.send(()));
+            }
             self.look_around();
         }
     }
@@ -185,6 +200,7 @@ impl Desk {
             News::AskedAgain(again) => ask_again(&again),
             News::Told(told) => person(*told, brought),
             News::Trained(task, result) => trained(&task, result),
+            News::Flush(done) => self.flushed.push(done),
         }
     }
 
@@ -300,15 +316,21 @@ impl Desk {
             return;
         }
         self.kept_at = Instant::now();
+        self.keep_counts();
         for task in self.decider.tasks.load().iter() {
-            if let Err(error) = task.keep_watch() {
-                tracing::error!(task = %task.name, %error, "the task's counts could not be kept");
-            }
             self.consider_training(task);
         }
         if self.forgot_at.elapsed() >= FORGET_EVERY {
             self.forgot_at = Instant::now();
             self.forget();
+        }
+    }
+
+    fn keep_counts(&self) {
+        for task in self.decider.tasks.load().iter() {
+            if let Err(error) = task.keep_watch() {
+                tracing::error!(task = %task.name, %error, "the task's counts could not be kept");
+            }
         }
     }
 
@@ -355,161 +377,11 @@ fn drawn(opinion: Option<&Opinion>, decision: &str, share: f32) -> bool {
     opinion.is_none() || in_share(decision, share)
 }
 
-fn bring(brought: &mut Brought, task: &Arc<Task>, kept: Kept) {
+/// Puts a label to those that are written together.
+pub(super) fn bring(brought: &mut Brought, task: &Arc<Task>, kept: Kept) {
     if kept.label.input.is_empty() || kept.label.input.len() > INPUT_BYTES_MAX {
         return;
     }
     let (_, labels) = brought.entry(task.name.clone()).or_insert_with(|| (Arc::clone(task), Vec::new()));
     labels.push(kept);
-}
-
-/// Counts a request that a version gave an opinion on; a canary that has answered enough takes over.
-fn see_request(task: &Arc<Task>, opinion: &Opinion) {
-    if !opinion.version.certificate.in_force(now_ms()) {
-        // What an expired certificate does not cover says nothing about the requests.
-        return;
-    }
-    let (alarm, seen) = {
-        let mut watch = task.watch();
-        let alarm = watch.see_request(&opinion.version, opinion.answer.typicality, opinion.accepted);
-        (alarm, watch.versions.get(&opinion.version.number).map_or(0, |version| version.seen))
-    };
-    if let Some(why) = alarm {
-        demote(task, opinion.version.number, &why);
-        return;
-    }
-    let number = opinion.version.number;
-    // It may have been promoted, or dropped, since this request was answered.
-    let on_trial = task.served().standing.canary == Some(number);
-    if on_trial && seen >= task.spec().canary.answers {
-        let why = format!("version {number} has given {seen} answers without an alarm");
-        change(task, "promoted", &why, |standing| {
-            if standing.canary == Some(number) {
-                standing.promote(number);
-                standing.drifted_at_ms = None;
-            }
-        });
-    }
-}
-
-fn audit(audited: Audited, brought: &mut Brought) {
-    let Audited { tenant, case, opinion, reference, answer, decision } = audited;
-    let task = &case.task;
-    let spec = task.spec();
-    let Some(truth) = task.form(&spec, &[]).read(&answer) else { return };
-    let agreed = same(&truth, &opinion.answer.said, spec.tolerance);
-    let alarm = task.watch().see_audit(&opinion.version, agreed);
-    if let Some(why) = alarm {
-        demote(task, opinion.version.number, &why);
-    }
-    if spec.capture.enabled {
-        let vector = case.vector.as_deref().map(Described::of);
-        let label = Label {
-            tenant: tenant.to_string(),
-            input: case.input,
-            truth,
-            by: By::Model,
-            model: Some(reference),
-            logprob: None,
-            decision: Some(decision),
-            at_ms: now_ms(),
-            drawn: true,
-        };
-        bring(brought, &case.task, Kept { label, vector });
-    }
-}
-
-fn ask_again(again: &AskedAgain) {
-    let task = &again.case.task;
-    let spec = task.spec();
-    let form = task.form(&spec, &[]);
-    let agreed = match (form.read(&again.first), form.read(&again.second)) {
-        (Some(first), Some(second)) => same(&first, &second, spec.tolerance),
-        _ => false,
-    };
-    task.watch().annotators.entry(again.model.clone()).or_default().add(agreed);
-}
-
-fn person(told: Told, brought: &mut Brought) {
-    let Told { tenant, task, input, label, said, with_examples, decision } = told;
-    let spec = task.spec();
-    let form = task.form(&spec, &[]);
-    let Some(truth) = form.read(&label) else { return };
-    if let (Some(with_examples), Some(said)) = (with_examples, said) {
-        let right = form.read(&said).is_some_and(|said| same(&said, &truth, spec.tolerance));
-        task.watch().few.arm(with_examples).judged.add(right);
-    }
-    let label = Label {
-        tenant: tenant.to_string(),
-        input,
-        truth,
-        by: By::Human,
-        model: None,
-        logprob: None,
-        decision: Some(decision),
-        at_ms: now_ms(),
-        drawn: false,
-    };
-    bring(brought, &task, Kept { label, vector: None });
-}
-
-fn trained(task: &Arc<Task>, result: Result<(), String>) {
-    match result {
-        Ok(()) => {
-            if let Err(error) = task.refresh() {
-                tracing::error!(task = %task.name, %error, "the trained version could not be taken up");
-            }
-        }
-        Err(why) => task.tell("training_failed", &why),
-    }
-}
-
-/// Takes a version out of service, if it still is in it. If it is the one that answers, what was labelled so far proves
-/// nothing any more; if it was on trial, the one before goes on.
-fn demote(task: &Arc<Task>, number: u32, why: &str) {
-    let now = now_ms();
-    let served = task.served();
-    let told = format!("version {number}: {why}");
-    if served.standing.serving == Some(number) {
-        change(task, "demoted", &told, |standing| {
-            standing.demote(number, why, now);
-            standing.drifted_at_ms = Some(now);
-        });
-    } else if served.standing.canary == Some(number) {
-        change(task, "trial_ended", &told, |standing| standing.demote(number, why, now));
-    }
-}
-
-fn change(task: &Arc<Task>, what: &str, why: &str, change: impl FnOnce(&mut super::version::Standing)) {
-    match task.change_standing(change) {
-        Ok(()) => task.tell(what, why),
-        Err(error) => tracing::error!(task = %task.name, %error, what, "could not be written"),
-    }
-}
-
-fn same(one: &Truth, other: &Truth, tolerance: f32) -> bool {
-    match (one, other) {
-        (Truth::Number(one), Truth::Number(other)) => (one - other).abs() <= tolerance,
-        _ => one == other,
-    }
-}
-
-/// Whether there is enough that no version has learnt from yet.
-fn wants_training(task: &Arc<Task>) -> bool {
-    let spec = task.spec();
-    if !spec.train.auto {
-        return false;
-    }
-    let usable = task.usable_count();
-    let served = task.served();
-    let known =
-        task.watch().tried_with.max(served.newest.as_ref().map_or(0, |version| version.card.examples));
-    if known == 0 {
-        return usable >= spec.train.examples_min;
-    }
-    let serving = served.serving.as_ref().is_some_and(|version| version.certificate.in_force(now_ms()));
-    if serving {
-        return usable as f64 >= known as f64 * (1.0 + f64::from(spec.train.grow_share));
-    }
-    usable >= spec.train.examples_min && usable >= known + FRESH_MIN.max(known / FRESH_SHARE)
 }

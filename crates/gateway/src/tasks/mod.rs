@@ -4,7 +4,9 @@
 //! | file          | owns                                                              |
 //! |---------------|-------------------------------------------------------------------|
 //! | `task.rs`     | one task, as requests see it                                      |
+//! | `case.rs`     | one request of it                                                 |
 //! | `labels.rs`   | its labelled examples on disk                                     |
+//! | `described.rs`| what the encoder tells of them                                    |
 //! | `said.rs`     | between an answer's text and what it says                         |
 //! | `few.rs`      | examples in the prompts of large models                           |
 //! | `training.rs` | from labels to a version with a certificate, in a process aside   |
@@ -12,9 +14,12 @@
 //! | `version.rs`  | trained versions on disk, and which of them serves                |
 //! | `watch.rs`    | what is counted while they serve                                  |
 //! | `clerk.rs`    | the one thread that changes any of it                             |
+//! | `verdicts.rs` | what follows from what it is told                                 |
 //! | `told.rs`     | what people and programs read of it                               |
 
+mod case;
 pub(crate) mod clerk;
+pub(crate) mod described;
 mod few;
 pub(crate) mod labels;
 pub(crate) mod said;
@@ -22,6 +27,7 @@ mod task;
 pub(crate) mod told;
 pub(crate) mod training;
 pub(crate) mod tuned;
+mod verdicts;
 pub(crate) mod version;
 mod watch;
 
@@ -38,8 +44,9 @@ use policy::tasks::{Recognize, TaskSpec, TaskSpecs};
 use crate::journal::write_whole;
 use crate::settings::Settings;
 
+pub(crate) use case::{Case, Named, Opinion, Writer};
 pub(crate) use few::with_examples;
-pub(crate) use task::{Case, Named, Opinion, Task, Writer, in_share};
+pub(crate) use task::{Task, in_share};
 
 /// All tasks: those that the operator declares, and those that have labels.
 #[derive(Default)]

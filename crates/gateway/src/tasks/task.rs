@@ -7,20 +7,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use api::{ChatRequest, Completion, Embed, Error, Fault, TaskMatch, Usage, Vector};
+use api::{Error, Fault, Vector};
 use arc_swap::ArcSwap;
 use classify::Encoder;
-use learn::task::{Answer, Kind, Truth};
+use learn::task::{Kind, Truth};
 use policy::tasks::{TaskKind, TaskSpec};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::case::{Case, Named, Opinion, Writer};
 use super::few::{self, Shot};
 use super::labels::{Kept, Labels, Lock, label_id};
-use super::said::{Form, in_contract};
-use super::tuned;
+use super::said::Form;
 use super::version::{Brain, Standing, Version, numbers, versions as versions_folder};
 use super::watch::{Trust, Watch};
 use crate::house::now_ms;
@@ -28,8 +26,6 @@ use crate::journal::Journal;
 
 /// Events that are kept for people to read.
 const EVENTS_MAX: usize = 200;
-/// p / (p + this) makes a likelihood of a conformal p-value: of requests like the examples 98 of 100 come out over 0.5.
-const TAIL: f32 = 0.02;
 
 /// A closed task.
 pub(crate) struct Task {
@@ -71,43 +67,6 @@ pub(crate) struct Event {
     pub(crate) at_ms: u64,
     pub(crate) what: String,
     pub(crate) why: String,
-}
-
-/// What a version says of an input.
-#[derive(Clone, Debug)]
-pub(crate) struct Opinion {
-    pub(crate) version: Arc<Version>,
-    pub(crate) canary: bool,
-    pub(crate) answer: Answer,
-    /// The certificate covers it.
-    pub(crate) accepted: bool,
-}
-
-/// A version that answers by writing, and is asked only when the plan comes to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    pub(crate) version: Arc<Version>,
-    pub(crate) canary: bool,
-}
-
-/// A request that belongs to a task.
-#[derive(Clone)]
-pub(crate) struct Case {
-    pub(crate) task: Arc<Task>,
-    pub(crate) input: String,
-    /// What the encoder tells of the input ([`Encoder::describe`]), where a version or examples needed it.
-    pub(crate) vector: Option<Vector>,
-    pub(crate) opinion: Option<Opinion>,
-    /// The version that is to write its answer yet: an adapter.
-    pub(crate) writer: Option<Writer>,
-    /// Labelled examples for the prompt of a large model, where the task allows them and no opinion is accepted.
-    pub(crate) shots: Vec<Shot>,
-}
-
-impl std::fmt::Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Case").field("task", &self.task.name).finish_non_exhaustive()
-    }
 }
 
 impl Task {
@@ -418,95 +377,6 @@ impl Task {
     /// The name of a version's adapter on its base.
     pub(crate) fn adapter_name(&self, version: &Version) -> String {
         format!("{}{}@{}", policy::TASK_PREFIX, self.name, version.number)
-    }
-}
-
-impl Case {
-    /// What the certificate says, as a label of metrics.
-    pub(crate) fn result(&self) -> &'static str {
-        match &self.opinion {
-            None if self.writer.is_some() => "tried",
-            None => "untrained",
-            Some(opinion) if !opinion.accepted => "unsure",
-            Some(opinion) if opinion.canary => "canary",
-            Some(_) => "accepted",
-        }
-    }
-
-    /// What the policy may know of it.
-    pub(crate) fn matched(&self) -> TaskMatch {
-        // What an adapter would say is not known before it is asked: it is tried where its certificate is in force, and
-        // an answer that this does not cover goes on.
-        let tries = self.writer.as_ref().is_some_and(|writer| writer.version.certificate.in_force(now_ms()));
-        let (typicality, accepted) = match &self.opinion {
-            Some(opinion) => (opinion.answer.typicality, opinion.accepted),
-            None => (f32::from(u8::from(tries)), tries),
-        };
-        TaskMatch {
-            name: self.task.name.clone(),
-            labels: self.task.labels().len() as u64,
-            in_distribution: typicality / (typicality + TAIL),
-            accepted: f32::from(u8::from(accepted)),
-        }
-    }
-}
-
-/// What a version says, or that it has to be asked to write.
-pub(crate) enum Named {
-    Says(Box<Opinion>),
-    Writes(Writer),
-}
-
-impl Writer {
-    /// What the version writes, on a model that its adapter has been laid on.
-    ///
-    /// # Errors
-    /// As [`tuned::ask`].
-    pub(crate) async fn write(
-        &self,
-        task: &Task,
-        model: &local::Model,
-        input: &str,
-        deadline: Instant,
-    ) -> Result<Opinion, Error> {
-        let Some(adapted) = self.version.adapter() else {
-            return Err(Error::internal("a version that writes has an adapter"));
-        };
-        let answer = tuned::ask(model, &task.adapter_name(&self.version), adapted, input, deadline).await?;
-        Ok(Opinion::of(&self.version, self.canary, answer))
-    }
-}
-
-impl Opinion {
-    /// An answer of a version, and whether its certificate covers it.
-    pub(crate) fn of(version: &Arc<Version>, canary: bool, answer: Answer) -> Self {
-        let accepted = version.certificate.accepts(answer.trust, now_ms());
-        Self { version: Arc::clone(version), canary, answer, accepted }
-    }
-
-    /// The answer as a completion, in the form that the request asks for.
-    pub(crate) fn completion(
-        &self,
-        task: &str,
-        input: &str,
-        request: &ChatRequest,
-        encoder: &dyn Embed,
-        id: &str,
-        created: u64,
-    ) -> Completion {
-        let said = in_contract(&self.answer.said, request);
-        let usage = Usage::exact(encoder.count_tokens(input) as u64, encoder.count_tokens(&said) as u64);
-        let model = format!("{}{task}", policy::TASK_PREFIX);
-        let mut completion = Completion::of_text(id, created, &model, said, usage);
-        let details = json!({
-            "label": self.answer.said,
-            "confidence": self.answer.confidence,
-            "typicality": self.answer.typicality,
-            "accepted": self.accepted,
-            "version": self.version.number,
-        });
-        completion.extra.insert("pointsman".to_owned(), details);
-        completion
     }
 }
 

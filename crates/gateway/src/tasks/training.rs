@@ -15,7 +15,8 @@ use learn::metrics::expected_calibration_error;
 use learn::task::{Certificate, Example, HeldOut, Model, TrainOptions, Truth};
 use policy::tasks::{TaskKind, TaskSpec};
 
-use super::labels::{By, Described, Kept, Labels};
+use super::described::Described;
+use super::labels::{By, Kept, Labels};
 use super::task::{Task, learnt_kind};
 use super::tuned::{Bases, tune};
 use super::vector_scheme;
