@@ -81,7 +81,7 @@ fn observe_tasks(house: &House) {
         let labels = TaskNameLabels { task: task.name.clone() };
         let serving = task.served().serving.as_ref().map_or(0, |version| i64::from(version.number));
         house.metrics.task_serving.get_or_create(&labels).set(serving);
-        let count = i64::try_from(task.labels().len()).unwrap_or(i64::MAX);
+        let count = i64::try_from(task.label_count()).unwrap_or(i64::MAX);
         house.metrics.task_labels.get_or_create(&labels).set(count);
     }
 }

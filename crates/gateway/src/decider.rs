@@ -202,7 +202,7 @@ impl Decider {
         };
         let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         if let Route::Task { name, .. } = route {
-            tasks.get(name)?.answerable()?;
+            tasks.get_for(name, &tenant.name)?.answerable()?;
         }
         Ok(judgement(route, &facts, &conditions))
     }

@@ -155,6 +155,28 @@ fn a_private_request_leaves_no_label() {
 }
 
 #[test]
+fn a_task_is_only_for_its_tenants() {
+    let (_provider, setup) = scene(&format!("tenants = [\"a\"]\n{}", declared(PLAIN)));
+    let setup = setup.with(
+        "gateway.toml",
+        "[[tenant]]\nname = \"a\"\nkey = \"key-a\"\n[[tenant]]\nname = \"b\"\nkey = \"key-b\"\n",
+    );
+    let gateway = Gateway::start(&setup);
+    let ask = |key: &str, text: &str, header: bool| {
+        let request = Request::post("/v1/chat/completions", &body(text));
+        let request = request.header("authorization", &format!("Bearer {key}"));
+        let request = if header { request.header("x-pointsman-task", "mood") } else { request };
+        request.send(gateway.data)
+    };
+    ask("key-b", "Not for this task, glad", false).expect(200);
+    let refused = ask("key-b", "Not for this task, glad", true).expect(404);
+    assert_eq!(refused.json()["error"]["param"], "x-pointsman-task");
+    ask("key-a", "What an open day, glad", true).expect(200);
+    eventually("a label is kept", || task(&gateway)["labels"]["total"] == 1);
+    assert!(!run(&setup, &["task", "export", "mood"]).stdout.contains("Not for this task"));
+}
+
+#[test]
 fn a_persons_word_outranks_a_models_and_what_is_erased_is_gone() {
     let (_provider, setup) = scene(&declared(PLAIN));
     let gateway = Gateway::start(&setup);

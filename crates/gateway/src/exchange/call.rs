@@ -129,7 +129,9 @@ impl Grounded {
             Backend::Task => {
                 let name = model.trim_start_matches(policy::TASK_PREFIX);
                 let task = house.decider.tasks.load().get(name)?;
-                let call = TaskCall { task, request: request.clone(), id, must: last };
+                // Who names the task wants its answer, whatever its certificate says; nobody else gets it uncovered.
+                let must = self.decided.request.model == model;
+                let call = TaskCall { task, request: request.clone(), id, must };
                 let case = &mut self.decided.insight.case;
                 Reply::Whole(Box::new(call.answer(ticket, case, deadline).await?))
             }
@@ -204,7 +206,7 @@ struct TaskCall {
     task: Arc<Task>,
     request: ChatRequest,
     id: String,
-    /// No other target waits: it answers even what its certificate does not cover.
+    /// It answers even what its certificate does not cover.
     must: bool,
 }
 

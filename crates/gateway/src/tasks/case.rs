@@ -41,7 +41,7 @@ pub(crate) struct Writer {
 pub(crate) struct Case {
     pub(crate) task: Arc<Task>,
     pub(crate) input: String,
-    /// What the encoder tells of the input ([`Encoder::describe`]), where a version or examples needed it.
+    /// What the encoder tells of the input ([`classify::Encoder::describe`]), where a version or examples needed it.
     pub(crate) vector: Option<Vector>,
     pub(crate) opinion: Option<Opinion>,
     /// The version that is to write its answer yet: an adapter.
@@ -79,7 +79,7 @@ impl Case {
         };
         TaskMatch {
             name: self.task.name.clone(),
-            labels: self.task.labels().len() as u64,
+            labels: self.task.label_count() as u64,
             in_distribution: typicality / (typicality + TAIL),
             accepted: f32::from(u8::from(accepted)),
         }

@@ -122,6 +122,7 @@ impl Clerk {
             proposed_at: Instant::now(),
             forgot_at: Instant::now(),
             discovered: false,
+            proposed: Vec::new(),
             flushed: Vec::new(),
         };
         thread::Builder::new().name("clerk".to_owned()).spawn(move || desk.work(&inbox))?;
@@ -164,6 +165,8 @@ struct Desk {
     forgot_at: Instant,
     /// Something was discovered that is not on disk yet.
     discovered: bool,
+    /// What was proposed when it was last looked at, by id.
+    proposed: Vec<String>,
     /// Those who wait for what they told to be on disk.
     flushed: Vec<SyncSender<()>>,
 }
@@ -309,13 +312,15 @@ impl Desk {
     fn look_around(&mut self) {
         if self.discovered && self.proposed_at.elapsed() >= PROPOSE_EVERY {
             self.proposed_at = Instant::now();
-            self.discovered = false;
-            self.keep_discovery();
+            self.keep_discovery(false);
         }
         if self.kept_at.elapsed() < KEEP_EVERY {
             return;
         }
         self.kept_at = Instant::now();
+        if std::mem::take(&mut self.discovered) {
+            self.keep_discovery(true);
+        }
         self.keep_counts();
         for task in self.decider.tasks.load().iter() {
             self.consider_training(task);
@@ -334,13 +339,22 @@ impl Desk {
         }
     }
 
-    fn keep_discovery(&self) {
+    /// Keeps what was discovered, at once where there is something new to propose.
+    fn keep_discovery(&mut self, now_and_then: bool) {
         let state = &self.decider.settings.files.state;
-        let discovery = self.clerk.discovery.lock().unwrap_or_else(PoisonError::into_inner);
-        let written =
-            write_whole(&discovery_path(state), |file| Ok(serde_json::to_writer(file, &*discovery)?));
-        let proposals = discovery.proposals();
-        drop(discovery);
+        let (proposals, bytes) = {
+            let discovery = self.clerk.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+            let proposals = discovery.proposals();
+            let ids: Vec<String> = proposals.iter().map(|proposal| proposal.id.clone()).collect();
+            if ids == self.proposed && !now_and_then {
+                return;
+            }
+            self.proposed = ids;
+            (proposals, serde_json::to_vec(&*discovery))
+        };
+        let written = bytes
+            .map_err(io::Error::from)
+            .and_then(|bytes| write_whole(&discovery_path(state), |file| io::Write::write_all(file, &bytes)));
         if let Err(error) = written {
             tracing::error!(%error, "what was discovered could not be kept");
         }

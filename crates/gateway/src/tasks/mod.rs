@@ -111,8 +111,21 @@ impl Tasks {
     /// # Errors
     /// 404, with the names that there are.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Task>, Error> {
-        self.by_name.get(name).cloned().ok_or_else(|| {
-            let known: Vec<String> = self.by_name.keys().map(|name| format!("task/{name}")).collect();
+        self.among(name, |_| true)
+    }
+
+    /// The task of this name, for one of the tenants that it is for.
+    ///
+    /// # Errors
+    /// 404, with the names that there are for the tenant.
+    pub(crate) fn get_for(&self, name: &str, tenant: &str) -> Result<Arc<Task>, Error> {
+        self.among(name, |task| task.spec().is_for(tenant))
+    }
+
+    fn among(&self, name: &str, open: impl Fn(&Task) -> bool) -> Result<Arc<Task>, Error> {
+        self.by_name.get(name).filter(|task| open(task)).cloned().ok_or_else(|| {
+            let known = self.by_name.iter().filter(|(_, task)| open(task));
+            let known: Vec<String> = known.map(|(name, _)| format!("task/{name}")).collect();
             let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
             let shown: String = name.chars().take(100).collect();
             let message = format!("There is no task `{shown}`. Known: {known}.");
@@ -144,7 +157,8 @@ impl Tasks {
     /// 404 for a header that names no task.
     pub(crate) fn recognize(&self, asked: &Asked<'_>) -> Result<Option<(Arc<Task>, String)>, Error> {
         if let Some(name) = asked.header {
-            let task = self.get(name).map_err(|error| error.with_param("x-pointsman-task"))?;
+            let task =
+                self.get_for(name, asked.tenant).map_err(|error| error.with_param("x-pointsman-task"))?;
             let input = task.spec().input(asked.system, asked.user).unwrap_or(asked.user).to_owned();
             return Ok(Some((task, input)));
         }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Error, Fault, Vector};
@@ -34,6 +34,8 @@ pub(crate) struct Task {
     folder: PathBuf,
     encoder: String,
     labels: Mutex<Labels>,
+    /// How many there are: requests must not wait while the clerk writes.
+    label_count: AtomicUsize,
     served: ArcSwap<Served>,
     watch: Mutex<Watch>,
     events: Mutex<VecDeque<Event>>,
@@ -77,6 +79,7 @@ impl Task {
         let task = Self {
             name: spec.name.clone(),
             spec: ArcSwap::from_pointee(spec),
+            label_count: AtomicUsize::new(labels.len()),
             labels: Mutex::new(labels),
             served: ArcSwap::default(),
             watch: Mutex::new(Watch::read(&folder)),
@@ -174,7 +177,14 @@ impl Task {
         let _lock = Lock::take(&self.folder)?;
         let mut labels = self.labels();
         labels.refresh()?;
-        work(&mut labels)
+        let done = work(&mut labels);
+        self.label_count.store(labels.len(), Ordering::Release);
+        done
+    }
+
+    /// How many labels there are.
+    pub(crate) fn label_count(&self) -> usize {
+        self.label_count.load(Ordering::Acquire)
     }
 
     /// The labels as they are in memory.
@@ -199,7 +209,9 @@ impl Task {
 
     /// Keeps what was counted across a restart.
     pub(crate) fn keep_watch(&self) -> io::Result<()> {
-        self.watch().write(&self.folder)
+        // Not under the lock: requests look at the counts as well.
+        let written = self.watch().written()?;
+        Watch::write(&self.folder, &written)
     }
 
     pub(crate) fn usable_count(&self) -> usize {

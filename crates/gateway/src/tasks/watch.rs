@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use learn::task::{AgreementWatch, DriftWatch, error_bound, trusted};
@@ -153,8 +153,14 @@ impl Watch {
         read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        write_whole(&folder.join(FILE), |file| Ok(serde_json::to_writer(file, self)?))
+    /// Everything, as it lies on disk.
+    pub(crate) fn written(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Keeps what [`Watch::written`] gave.
+    pub(crate) fn write(folder: &Path, written: &[u8]) -> io::Result<()> {
+        write_whole(&folder.join(FILE), |file| file.write_all(written))
     }
 
     fn of(&mut self, version: &Version) -> &mut VersionWatch {
