@@ -128,6 +128,8 @@ impl Task {
         let serving = load(standing.serving);
         let canary = load(standing.canary);
         let newest = load(numbers(&self.folder)?.pop());
+        // One version may have two places.
+        problems.dedup();
         self.served.store(Arc::new(Served { standing, serving, canary, newest, problems }));
         Ok(())
     }
