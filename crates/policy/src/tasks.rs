@@ -49,11 +49,6 @@ impl TaskKind {
         }
     }
 
-    /// Whether an answer is one text: not several, not a number.
-    pub const fn writes_one(self) -> bool {
-        matches!(self, Self::Classification | Self::ShortAnswer)
-    }
-
     /// Whether answers may come out of a set of labels.
     pub const fn has_labels(self) -> bool {
         matches!(self, Self::Classification | Self::MultiLabel | Self::ShortAnswer)

@@ -59,9 +59,7 @@ pub(super) fn cast(decided: &Decided, given: &Completion) {
 fn reference(decided: &Decided, case: &Case) -> Option<String> {
     let opinion = case.opinion.as_ref().filter(|opinion| opinion.accepted)?;
     let spec = case.task.spec();
-    // A canary has everything to prove.
-    let share = if opinion.canary { (spec.audit.share * 2.0).min(1.0) } else { spec.audit.share };
-    if !in_share(decided.ticket.id(), share) {
+    if !opinion.is_drawn(decided.ticket.id(), spec.audit.share) {
         return None;
     }
     let named = spec.audit.model.clone().or_else(|| spec.reference.models.first().cloned());

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::few::Shot;
 use super::said::in_contract;
-use super::task::Task;
+use super::task::{Task, in_share};
 use super::tuned;
 use super::version::Version;
 use crate::house::now_ms;
@@ -117,6 +117,12 @@ impl Opinion {
     pub(crate) fn of(version: &Arc<Version>, canary: bool, answer: Answer) -> Self {
         let accepted = version.certificate.accepts(answer.trust, now_ms());
         Self { version: Arc::clone(version), canary, answer, accepted }
+    }
+
+    /// Whether a decision belongs to the share of requests that certificates are tested on: of those that the version accepts
+    /// and of those that it does not alike. A version on trial has everything to prove, and twice the share.
+    pub(crate) fn is_drawn(&self, decision: &str, share: f32) -> bool {
+        in_share(decision, if self.canary { (share * 2.0).min(1.0) } else { share })
     }
 
     /// The answer as a completion, in the form that the request asks for.

@@ -15,7 +15,7 @@ use classify::{Discovery, Seen};
 use super::case::{Case, Opinion};
 use super::described::Described;
 use super::labels::{Added, By, INPUT_BYTES_MAX, Kept, Label};
-use super::task::{Task, Training, in_share};
+use super::task::{Task, Training};
 use super::training::train_aside;
 use super::verdicts::{ask_again, audit, person, see_request, trained, wants_training};
 use super::{Asked, adopt, folder, label_set, undeclared};
@@ -388,7 +388,7 @@ impl Desk {
 /// Whether a label that a request brought by itself counts as drawn: all do while no version serves; then, of what it does
 /// not accept, the same share as is audited of what it does.
 fn drawn(opinion: Option<&Opinion>, decision: &str, share: f32) -> bool {
-    opinion.is_none() || in_share(decision, share)
+    opinion.is_none_or(|opinion| opinion.is_drawn(decision, share))
 }
 
 /// Puts a label to those that are written together.

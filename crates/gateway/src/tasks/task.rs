@@ -292,7 +292,8 @@ impl Task {
     /// The answers that a model may choose from that can only write one of them; empty where it has to write freely.
     pub(crate) fn choices(&self) -> Vec<String> {
         const CHOICES_MAX: usize = 512;
-        let names = if self.spec.load().kind.writes_one() { self.label_names() } else { Vec::new() };
+        let names =
+            if learnt_kind(self.spec.load().kind) == Kind::Single { self.label_names() } else { Vec::new() };
         if names.len() <= CHOICES_MAX { names } else { Vec::new() }
     }
 

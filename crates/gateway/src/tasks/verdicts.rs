@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use learn::task::Truth;
-
 use super::case::Opinion;
 use super::clerk::{AskedAgain, Audited, Brought, Told, bring};
 use super::described::Described;
@@ -51,7 +49,7 @@ pub(super) fn audit(audited: Audited, brought: &mut Brought) {
     let task = &case.task;
     let spec = task.spec();
     let Some(truth) = task.form(&spec, &[]).read(&answer) else { return };
-    let agreed = same(&truth, &opinion.answer.said, spec.tolerance);
+    let agreed = truth.agrees(&opinion.answer.said, spec.tolerance);
     let alarm = task.watch().see_audit(&opinion.version, agreed);
     if let Some(why) = alarm {
         demote(task, opinion.version.number, &why);
@@ -79,7 +77,7 @@ pub(super) fn ask_again(again: &AskedAgain) {
     let spec = task.spec();
     let form = task.form(&spec, &[]);
     let agreed = match (form.read(&again.first), form.read(&again.second)) {
-        (Some(first), Some(second)) => same(&first, &second, spec.tolerance),
+        (Some(first), Some(second)) => first.agrees(&second, spec.tolerance),
         _ => false,
     };
     task.watch().annotators.entry(again.model.clone()).or_default().add(agreed);
@@ -92,7 +90,7 @@ pub(super) fn person(told: Told, brought: &mut Brought) {
     let form = task.form(&spec, &[]);
     let Some(truth) = form.read(&label) else { return };
     if let (Some(with_examples), Some(said)) = (with_examples, said) {
-        let right = form.read(&said).is_some_and(|said| same(&said, &truth, spec.tolerance));
+        let right = form.read(&said).is_some_and(|said| said.agrees(&truth, spec.tolerance));
         task.watch().few.arm(with_examples).judged.add(right);
     }
     let label = Label {
@@ -141,13 +139,6 @@ fn change(task: &Arc<Task>, what: &str, why: &str, change: impl FnOnce(&mut Stan
     match task.change_standing(change) {
         Ok(()) => task.tell(what, why),
         Err(error) => tracing::error!(task = %task.name, %error, what, "could not be written"),
-    }
-}
-
-fn same(one: &Truth, other: &Truth, tolerance: f32) -> bool {
-    match (one, other) {
-        (Truth::Number(one), Truth::Number(other)) => (one - other).abs() <= tolerance,
-        _ => one == other,
     }
 }
 

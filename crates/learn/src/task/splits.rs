@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::{Model, TrainOptions};
-use super::truth::{Example, Kind, Truth};
+use super::truth::{Example, Kind};
 use crate::metrics::ratio;
 use crate::random::Dice;
 use crate::unfit::Unfit;
@@ -83,10 +83,7 @@ struct Tested {
 impl Tested {
     fn of(model: &Model, example: &Example<'_>, tolerance: f32) -> Self {
         let answer = model.answer(example.text, example.vector);
-        let right = match (&answer.said, example.truth) {
-            (Truth::Number(said), Truth::Number(truth)) => (said - truth).abs() <= tolerance,
-            (said, truth) => said == truth,
-        };
+        let right = answer.said.agrees(example.truth, tolerance);
         Self { trust: answer.trust, confidence: answer.confidence, right }
     }
 }
@@ -102,6 +99,7 @@ fn plain(answers: &[Tested], level: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Truth;
 
     #[test]
     fn every_split_and_level_is_told() {

@@ -28,6 +28,16 @@ pub enum Truth {
     Number(f32),
 }
 
+impl Truth {
+    /// Whether two answers are one: the same label, the same set, or numbers no further apart than `tolerance`.
+    pub fn agrees(&self, other: &Self, tolerance: f32) -> bool {
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => (one - other).abs() <= tolerance,
+            _ => self == other,
+        }
+    }
+}
+
 /// A labelled request to learn from.
 #[derive(Clone, Copy, Debug)]
 pub struct Example<'a> {

@@ -37,17 +37,6 @@ impl Model {
         self.change(|wanted| *wanted = adapters)
     }
 
-    /// Takes an adapter off the model; nothing happens where there is none of that name. Blocks like
-    /// [`Model::load_adapter`].
-    ///
-    /// # Errors
-    /// The model or another adapter cannot be loaded anew; then all stay.
-    pub fn drop_adapter(&self, name: &str) -> Result<(), Error> {
-        self.change(|wanted| {
-            wanted.remove(name);
-        })
-    }
-
     /// What is known of the adapter of that name.
     pub fn adapter(&self, name: &str) -> Option<Adapter> {
         self.weights().adapters.get(name).map(|fitted| fitted.adapter.clone())

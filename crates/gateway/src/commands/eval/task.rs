@@ -177,7 +177,7 @@ fn figures(trained: &Trained, train: &Set, test: &Set, ood: Option<&Set>, tolera
     let right: Vec<bool> = answers
         .iter()
         .zip(&test.truths)
-        .map(|(answer, truth)| agrees(&answer.said, truth, tolerance))
+        .map(|(answer, truth)| answer.said.agrees(truth, tolerance))
         .collect();
     let confidences: Vec<f32> = answers.iter().map(|answer| answer.confidence).collect();
     let strange = ood.map(|ood| {
@@ -229,13 +229,6 @@ fn certified(trained: &Trained, answers: &[Answer], right: &[bool], level: f64) 
         n: slice.accepted,
         plain_coverage: of_all(plain.len()),
         plain_realised: if plain.is_empty() { 0.0 } else { 1.0 - share(&plain) },
-    }
-}
-
-fn agrees(said: &Truth, truth: &Truth, tolerance: f32) -> bool {
-    match (said, truth) {
-        (Truth::Number(said), Truth::Number(truth)) => (said - truth).abs() <= tolerance,
-        _ => said == truth,
     }
 }
 
