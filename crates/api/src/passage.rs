@@ -1,6 +1,7 @@
 //! What the index gives back for a question.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A piece of a document, with where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,12 @@ pub struct Passage {
     pub bm25: f32,
     /// The cosine to the question, 0 where no vector was asked.
     pub cosine: f32,
+    /// Bytes of `text` where words of the question stand, in order, apart from each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub highlights: Vec<(usize, usize)>,
+    /// What filters can ask of the document: strings, numbers and booleans.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
 }
 
 /// Passages for one question, best first, and whether they are worth reading.

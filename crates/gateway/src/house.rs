@@ -143,7 +143,7 @@ impl House {
     /// Names everything that decides what an answer is.
     pub(crate) fn revision(&self, live: &Live) -> String {
         let index = self.decider.index.load();
-        let index = index.as_ref().map_or(0, |index| index.stats().generation);
+        let index = index.as_ref().map_or(0, |index| index.stats().generation.unwrap_or_default());
         format!("{}/{index}", live.revision)
     }
 

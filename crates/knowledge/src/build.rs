@@ -251,6 +251,9 @@ impl<'a> Build<'a> {
                 section: &chunk.section,
                 body: &document.extracted.text[chunk.span.clone()],
                 span: (chunk.span.start, chunk.span.end),
+                hash: &document.hash,
+                language: "en",
+                attributes: &document.attributes,
                 vector,
             };
             let added = self.writer.add_document(self.fields.document(&row));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use api::{Error, Fault};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde_json::{Map, Value};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::errors;
@@ -60,7 +61,23 @@ pub struct Skipped {
 pub(crate) struct Document {
     /// Its path below its root, or its id in a JSON Lines file.
     pub(crate) name: String,
+    /// The hash of all that goes into the index for it.
+    pub(crate) hash: String,
+    /// What filters can ask of it.
+    pub(crate) attributes: Map<String, Value>,
     pub(crate) extracted: Extracted,
+}
+
+impl Document {
+    pub(crate) fn new(name: String, attributes: Map<String, Value>, extracted: Extracted) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let attributes_text = Value::Object(attributes.clone()).to_string();
+        for part in [&name, &extracted.title, &attributes_text, &extracted.text] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        Self { name, hash: hasher.finalize().to_hex().to_string(), attributes, extracted }
+    }
 }
 
 /// The kinds of files that are read.
@@ -245,7 +262,7 @@ impl Files {
         if extracted.blocks.is_empty() {
             return Err(refused(String::from("has no words")));
         }
-        Ok(Document { name: entry.name.clone(), extracted })
+        Ok(Document::new(entry.name.clone(), Map::new(), extracted))
     }
 
     fn read_lines(
@@ -274,7 +291,7 @@ impl Files {
             let document = match line.and_then(|line| jsonl::record(&line)) {
                 Ok(record) => {
                     let name = record.id.unwrap_or_else(|| format!("{}:{number}", entry.name));
-                    Ok(Document { name, extracted: record.extracted })
+                    Ok(Document::new(name, Map::new(), record.extracted))
                 }
                 Err(why) => refused(Some(number), why),
             };

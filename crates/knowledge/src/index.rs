@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{Error, Fault, Findings, Passage};
-use tantivy::schema::IndexRecordOption;
-use tantivy::schema::Value;
+use serde_json::{Map, Value};
+use tantivy::schema::document::CompactDocValue;
+use tantivy::schema::{IndexRecordOption, OwnedValue, Value as _};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, DocId, DocSet, ReloadPolicy, Searcher, TERMINATED, TantivyDocument, Term};
 
@@ -100,6 +101,23 @@ pub fn open(dir: &Path, embedder_fingerprint: &str) -> Result<Opened, Error> {
     })
 }
 
+/// The attributes that a passage was stored with.
+fn attributes(stored: Option<CompactDocValue<'_>>) -> Map<String, Value> {
+    let object = stored.and_then(|stored| stored.as_object());
+    object.into_iter().flatten().map(|(key, value)| (key.to_owned(), plain(value))).collect()
+}
+
+fn plain(value: CompactDocValue<'_>) -> Value {
+    match OwnedValue::from(value) {
+        OwnedValue::Str(text) => Value::String(text),
+        OwnedValue::Bool(yes) => Value::Bool(yes),
+        OwnedValue::U64(number) => number.into(),
+        OwnedValue::I64(number) => number.into(),
+        OwnedValue::F64(number) => number.into(),
+        _ => Value::Null,
+    }
+}
+
 /// How to search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchOptions {
@@ -124,18 +142,18 @@ impl Default for SearchOptions {
 /// What an index holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// The generation's number.
-    pub generation: u64,
+    /// The generation's number, where the store has generations.
+    pub generation: Option<u64>,
     /// Documents.
     pub documents: u64,
     /// Passages.
     pub passages: u64,
     /// Bytes of the documents' text.
     pub text_bytes: u64,
-    /// Bytes of the generation's files.
-    pub file_bytes: u64,
-    /// Tantivy's segments.
-    pub segments: usize,
+    /// Bytes of its files, where they are on this host.
+    pub file_bytes: Option<u64>,
+    /// Tantivy's segments, where it has some.
+    pub segments: Option<usize>,
     /// The length of every vector.
     pub dimensions: usize,
 }
@@ -203,12 +221,12 @@ impl Index {
     /// What it holds.
     pub fn stats(&self) -> Stats {
         Stats {
-            generation: self.manifest.generation,
+            generation: Some(self.manifest.generation),
             documents: self.manifest.documents,
             passages: self.manifest.passages,
             text_bytes: self.manifest.text_bytes,
-            file_bytes: self.manifest.files.values().map(|file| file.bytes).sum(),
-            segments: self.searcher.segment_readers().len(),
+            file_bytes: Some(self.manifest.files.values().map(|file| file.bytes).sum()),
+            segments: Some(self.searcher.segment_readers().len()),
             dimensions: self.manifest.dimensions,
         }
     }
@@ -318,6 +336,8 @@ impl Index {
             score: fused.score,
             bm25: fused.bm25,
             cosine: fused.cosine.or_else(|| Some(self.cosine(fused.place, vector?))).unwrap_or_default(),
+            highlights: Vec::new(),
+            attributes: attributes(document.get_first(self.fields.attributes)),
         })
     }
 

@@ -23,6 +23,7 @@ mod scan;
 mod schema;
 mod scope;
 mod sentences;
+mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -38,3 +39,4 @@ pub use manifest::{FileSum, Manifest};
 pub use prompt::{cite, prompt};
 pub use reader::{Answer, read_extractively};
 pub use scope::Scope;
+pub use store::{Feed, FeedReport, Listed, Store, Upload};

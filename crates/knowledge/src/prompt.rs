@@ -80,6 +80,8 @@ mod tests {
             score: 1.0,
             bm25: 1.0,
             cosine: 1.0,
+            highlights: Vec::new(),
+            attributes: Default::default(),
         };
         Findings { passages: texts.iter().map(passage).collect(), coverage: 1.0 }
     }

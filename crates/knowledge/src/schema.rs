@@ -1,14 +1,17 @@
 //! The fields of a passage in the index.
 
-use serde_json::json;
-use tantivy::schema::{Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
+use serde_json::{Map, Value, json};
+use tantivy::schema::{
+    Field, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, STRING, Schema, TextFieldIndexing,
+    TextOptions,
+};
 use tantivy::{TantivyDocument, TantivyError};
 
 use crate::vectors;
 use crate::words::ANALYSIS;
 
 /// Grows with every change of fields, analysis, vectors or manifest: an index of another number is built anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The fields, by their use.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,12 @@ pub(crate) struct Fields {
     /// Bytes of the passage in the document's text.
     pub(crate) start: Field,
     pub(crate) end: Field,
+    /// The hash of the whole document: what tells whether it has changed.
+    pub(crate) hash: Field,
+    /// The language whose stems and stop words its words went through.
+    pub(crate) language: Field,
+    /// What filters ask.
+    pub(crate) attributes: Field,
     pub(crate) vector: Field,
 }
 
@@ -34,6 +43,9 @@ pub(crate) struct Row<'a> {
     pub(crate) section: &'a str,
     pub(crate) body: &'a str,
     pub(crate) span: (usize, usize),
+    pub(crate) hash: &'a str,
+    pub(crate) language: &'a str,
+    pub(crate) attributes: &'a Map<String, Value>,
     pub(crate) vector: &'a [f32],
 }
 
@@ -53,6 +65,11 @@ pub(crate) fn schema(dimensions: usize) -> Schema {
     schema.add_text_field("body", words(IndexRecordOption::WithFreqsAndPositions) | STORED);
     schema.add_u64_field("start", STORED);
     schema.add_u64_field("end", STORED);
+    schema.add_text_field("hash", STRING | STORED);
+    schema.add_text_field("language", STRING | STORED);
+    let exact = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::Basic);
+    let attributes = JsonObjectOptions::default().set_indexing_options(exact).set_fast("raw").set_stored();
+    schema.add_json_field("attributes", attributes);
     schema.add_custom_field("vector", vectors::TYPE, json!({ "dimensions": dimensions }));
     schema.build()
 }
@@ -71,6 +88,9 @@ impl Fields {
             body: schema.get_field("body")?,
             start: schema.get_field("start")?,
             end: schema.get_field("end")?,
+            hash: schema.get_field("hash")?,
+            language: schema.get_field("language")?,
+            attributes: schema.get_field("attributes")?,
             vector: schema.get_field("vector")?,
         })
     }
@@ -87,6 +107,11 @@ impl Fields {
         document.add_text(self.body, row.body);
         document.add_u64(self.start, row.span.0 as u64);
         document.add_u64(self.end, row.span.1 as u64);
+        document.add_text(self.hash, row.hash);
+        document.add_text(self.language, row.language);
+        let attributes =
+            row.attributes.iter().map(|(key, value)| (key.clone(), OwnedValue::from(value.clone())));
+        document.add_object(self.attributes, attributes.collect());
         document.add_custom(self.vector, &vectors::to_bytes(row.vector));
         document
     }

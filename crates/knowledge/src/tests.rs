@@ -104,7 +104,7 @@ fn what_was_indexed_is_found_and_cited() {
     assert_eq!((report.generation, report.documents, report.passages, report.skipped_total), (1, 3, 4, 0));
 
     let index = site.ready();
-    assert_eq!((index.stats().documents, index.stats().passages, index.stats().segments), (3, 4, 1));
+    assert_eq!((index.stats().documents, index.stats().passages, index.stats().segments), (3, 4, Some(1)));
     assert_eq!(index.manifest().corpus, fingerprint(&site.corpus()).unwrap());
     let check = |question: &str, file: &str, section: &str, text: &str| {
         for vector in [Some(site.embed.one(question)), None] {
@@ -295,7 +295,7 @@ fn any_changed_byte_sets_a_generation_aside() {
             assert!(set.0.ends_with(format!("damaged-{generation}")) && set.0.is_dir() && !set.1.is_empty());
             let next = site.build().generation;
             assert_eq!(next, generation + 1);
-            assert_eq!(site.ready().stats().generation, next);
+            assert_eq!(site.ready().stats().generation, Some(next));
         }
     };
     let truncate = |path: &Path, _| {
@@ -329,7 +329,7 @@ fn trouble_in_reading_is_not_damage() {
         fs::remove_file(&target).unwrap();
         fs::write(&target, bytes).unwrap();
     }
-    assert_eq!(site.ready().stats().generation, 1);
+    assert_eq!(site.ready().stats().generation, Some(1));
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn a_build_that_was_killed_or_fails_changes_nothing() {
     let left = site.dir().join("gen-2.tmp");
     fs::create_dir_all(left.join("text")).unwrap();
     fs::write(left.join("text/meta.json"), "{").unwrap();
-    assert_eq!(site.ready().stats().generation, 1);
+    assert_eq!(site.ready().stats().generation, Some(1));
 
     struct Failing(HashEmbed);
     impl Embed for Failing {
@@ -363,7 +363,7 @@ fn a_build_that_was_killed_or_fails_changes_nothing() {
     assert_eq!(failed.unwrap_err().code, "internal_error");
     assert!(!left.exists());
     assert_eq!(fs::read_dir(site.dir()).unwrap().count(), 2);
-    assert_eq!(site.ready().stats().generation, 1);
+    assert_eq!(site.ready().stats().generation, Some(1));
     assert_eq!(site.build().generation, 2);
 }
 
@@ -377,7 +377,7 @@ fn an_index_of_another_encoder_or_layout_is_stale() {
     assert!(why.contains("hash-64") && why.contains("other"));
     assert!(site.dir().join("gen-1").is_dir());
     site.build();
-    assert_eq!(site.ready().stats().generation, 2);
+    assert_eq!(site.ready().stats().generation, Some(2));
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn an_open_index_serves_on_while_others_replace_it() {
     }
     assert!(!site.dir().join("gen-1").exists());
     assert_eq!(site.search(&old, "midnight").passages[0].file, "guide.md");
-    assert_eq!(site.ready().stats().generation, 4);
+    assert_eq!(site.ready().stats().generation, Some(4));
 }
 
 // === Reading ===
