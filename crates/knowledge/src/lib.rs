@@ -5,24 +5,30 @@
 //! retrieve, and to serve bytes that are not what was written. Everything here blocks: call it off the runtime's
 //! threads.
 
+mod answers;
 mod build;
 mod chunk;
 mod corpus;
 mod coverage;
 mod errors;
+mod evidence;
 mod extract;
 mod frozen;
 mod fuse;
 mod generation;
+mod grounded;
 mod index;
+mod inert;
 mod lexical;
 mod manifest;
+mod marks;
 mod prompt;
 mod reader;
 mod scan;
 mod schema;
 mod scope;
 mod sentences;
+mod span;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -31,12 +37,15 @@ mod tests;
 mod vectors;
 mod words;
 
+pub use answers::{AnswerFigures, Judged, Tally, exact_match, holds, normalised, token_f1};
 pub use build::{BuildReport, Progress, Stage, build, fingerprint};
 pub use corpus::{Corpus, Skipped};
 pub use generation::is_generation;
+pub use grounded::{Checked, Grounded, Outcome, Reason, Verdict, check};
 pub use index::{Index, Opened, SearchOptions, Stats, open};
 pub use manifest::{FileSum, Manifest};
 pub use prompt::{cite, prompt};
 pub use reader::{Answer, read_extractively};
 pub use scope::Scope;
+pub use span::Short;
 pub use store::{Feed, FeedReport, Listed, Store, Upload};

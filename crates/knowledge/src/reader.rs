@@ -1,4 +1,5 @@
-//! The extractive reader: an answer made of the sentences that answer best, quoted word for word.
+//! The extractive reader: an answer made of the sentences that answer best, quoted word for word, and the few words of
+//! them that answer by themselves.
 //!
 //! No model but the encoder is needed, and nothing can be invented: every sentence is one of a passage's own, and its
 //! mark says which passage's.
@@ -10,6 +11,7 @@ use api::{Citation, Embed, Error, Findings};
 
 use crate::prompt::cite;
 use crate::sentences::units;
+use crate::span::{Short, shortest};
 use crate::words::{analyzer, question_words, words};
 
 /// Passages that are read, and sentences of each: together the most that the encoder is asked for.
@@ -32,14 +34,26 @@ pub struct Answer {
     pub citations: Vec<Citation>,
     /// The cosine of the question and the nearest quoted sentence, 0 where there is none.
     pub support: f32,
+    /// The few words of the best sentences that answer, where there are any, sure or not. They are the passage's own.
+    pub short: Option<Short>,
+}
+
+impl Answer {
+    /// The short answer with its mark, where it is sure, and the quotation below it; else the quotation alone.
+    pub fn reply(&self) -> String {
+        match self.short.as_ref().filter(|short| short.is_sure()) {
+            Some(short) => format!("{} [{}]\n\n{}", short.text, short.number, self.text),
+            None => self.text.clone(),
+        }
+    }
 }
 
 /// Something that can be quoted.
-struct Quote {
-    passage: usize,
-    span: Range<usize>,
-    cosine: f32,
-    score: f32,
+pub(crate) struct Quote {
+    pub(crate) passage: usize,
+    pub(crate) span: Range<usize>,
+    pub(crate) cosine: f32,
+    pub(crate) score: f32,
 }
 
 /// Quotes at most `sentences_max` sentences of the findings that answer `question` best. Encodes some tens of sentences.
@@ -56,6 +70,7 @@ pub fn read_extractively(
     let mut quotes = weigh(question, question_vector, findings, embed)?;
     quotes.sort_by(|a, b| b.score.total_cmp(&a.score));
     quotes.truncate(sentences_max);
+    let short = shortest(question, findings, &quotes);
     let support = quotes.iter().map(|quote| quote.cosine).fold(0.0, f32::max);
     quotes.sort_by_key(|quote| (quote.passage, quote.span.start));
     let mut text = String::new();
@@ -72,7 +87,7 @@ pub fn read_extractively(
     }
     let quoted: HashSet<usize> = quotes.iter().map(|quote| quote.passage + 1).collect();
     let citations = cite(findings).into_iter().filter(|citation| quoted.contains(&citation.number)).collect();
-    Ok(Answer { text, citations, support })
+    Ok(Answer { text, citations, support, short })
 }
 
 fn weigh(
@@ -118,6 +133,18 @@ fn bare(quote: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sure_short_answer_stands_before_its_sentence() {
+        let answer = |probability| Answer {
+            text: String::from("It was lit in 1871. [2]"),
+            citations: Vec::new(),
+            support: 0.5,
+            short: Some(Short { text: String::from("1871"), number: 2, span: (14, 18), probability }),
+        };
+        assert_eq!(answer(0.9).reply(), "1871 [2]\n\nIt was lit in 1871. [2]");
+        assert_eq!(answer(0.1).reply(), "It was lit in 1871. [2]");
+    }
 
     #[test]
     fn quotes_are_bare_lines() {

@@ -1,0 +1,570 @@
+//! Whether an answer rests on its passages: each sentence against what it cites, before the answer leaves.
+//!
+//! Owns the verdict on each sentence, with a calibrated probability, and on the answer. Refuses to mend an answer beyond
+//! adding marks, and to know what is true: only what the passages say counts.
+
+use std::collections::HashMap;
+
+use api::{Embed, Error, Findings};
+use tantivy::tokenizer::TextAnalyzer;
+
+use crate::evidence::{Evidence, Said, Source};
+use crate::marks::{Cited, cited};
+use crate::words::analyzer;
+
+/// The probability from which a sentence counts as supported.
+const SUPPORTED_MIN: f32 = 0.5;
+
+/// The words alone settle what they make surer than this, either way; the encoder is asked about the rest.
+const SETTLED: f32 = 0.8;
+
+/// What an answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every sentence that says something is supported; one that says what the passages lack may stand beside.
+    Supported,
+    /// The answer says that the passages do not cover the question, and nothing else.
+    NotCovered,
+    /// A sentence is not supported, or none says anything.
+    Unsupported,
+}
+
+/// Why a sentence is not supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It cites numbers that no passage has.
+    NoSuchPassage(Vec<usize>),
+    /// What it cites does not support it; the passage of this number does.
+    Elsewhere(usize),
+    /// Numbers that the passages do not have.
+    Numbers(Vec<String>),
+    /// Names that the passages do not have.
+    Names(Vec<String>),
+    /// It denies what the passages say, or says what they deny.
+    Turned,
+    /// Its words do not stand together in the passages.
+    Unlike,
+}
+
+/// What one sentence is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The passages say it.
+    Supported,
+    /// It says nothing of its own: "According to the documents:".
+    Frame,
+    /// It says that the passages do not cover the question.
+    Refusal,
+    /// The passages do not say it.
+    Unsupported(Reason),
+}
+
+/// One sentence or line of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Bytes of the answer, without marks behind it.
+    pub span: (usize, usize),
+    /// What it is.
+    pub verdict: Verdict,
+    /// The probability that the passages say it, 1 for what says nothing.
+    pub probability: f32,
+    /// The numbers of the passages that it rests on: those it cites, or the best where it cites none.
+    pub citations: Vec<usize>,
+    /// Whether it brought those numbers itself.
+    pub cited: bool,
+}
+
+/// The check of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grounded {
+    /// What the whole is worth.
+    pub outcome: Outcome,
+    /// The least probability among its sentences, 0 where there are none.
+    pub probability: f32,
+    /// Its sentences in order.
+    pub sentences: Vec<Checked>,
+}
+
+impl Grounded {
+    /// `answer` with a mark behind every supported sentence that has none. `answer` is what was checked.
+    pub fn marked(&self, answer: &str) -> String {
+        let mut text = String::with_capacity(answer.len() + 8 * self.sentences.len());
+        let mut place = 0;
+        for sentence in &self.sentences {
+            let Some(until) = answer.get(place..sentence.span.1) else { continue };
+            text.push_str(until);
+            place = sentence.span.1;
+            if sentence.verdict == Verdict::Supported && !sentence.cited {
+                for number in &sentence.citations {
+                    text.push_str(&format!(" [{number}]"));
+                }
+            }
+        }
+        text.push_str(answer.get(place..).unwrap_or_default());
+        text
+    }
+}
+
+/// Checks every sentence of `answer` against the passages that it cites, and all of them where it cites none. The encoder is
+/// asked, in one call, only about sentences that their words do not settle.
+///
+/// # Errors
+/// The encoder fails.
+pub fn check(answer: &str, findings: &Findings, embed: &dyn Embed) -> Result<Grounded, Error> {
+    let sentences = cited(answer);
+    let mut court = Court::new(findings);
+    let mut cases: Vec<Case> = sentences.iter().map(|sentence| court.open(sentence)).collect();
+    ask_encoder(&mut cases, &sentences, findings, embed)?;
+    let checked: Vec<Checked> =
+        cases.iter().zip(&sentences).map(|(case, sentence)| court.close(case, sentence)).collect();
+    let speaking = || checked.iter().filter(|sentence| sentence.verdict != Verdict::Frame);
+    let is = |wanted: Verdict| speaking().any(|sentence| sentence.verdict == wanted);
+    let unsupported = speaking().any(|sentence| matches!(sentence.verdict, Verdict::Unsupported(_)));
+    let outcome = match (unsupported, is(Verdict::Supported), is(Verdict::Refusal)) {
+        (false, true, _) => Outcome::Supported,
+        (false, false, true) => Outcome::NotCovered,
+        _ => Outcome::Unsupported,
+    };
+    let least = speaking().map(|sentence| sentence.probability).min_by(f32::total_cmp);
+    Ok(Grounded { outcome, probability: least.unwrap_or(0.0), sentences: checked })
+}
+
+/// What is known of one sentence.
+struct Case {
+    said: Said,
+    /// Numbers that it cites and that passages have.
+    cites: Vec<usize>,
+    strange_marks: Vec<usize>,
+    /// How it is best supported.
+    best: Reading,
+}
+
+/// A sentence beside some passages.
+#[derive(Default)]
+struct Reading {
+    /// The numbers of the passages.
+    numbers: Vec<usize>,
+    evidence: Evidence,
+    /// The sentences that speak best for it: the place of their passage, and their bytes.
+    window: Option<(usize, usize, usize)>,
+    probability: f32,
+}
+
+struct Court<'a> {
+    findings: &'a Findings,
+    analyzer: TextAnalyzer,
+    sources: HashMap<Vec<usize>, Source>,
+}
+
+impl<'a> Court<'a> {
+    fn new(findings: &'a Findings) -> Self {
+        Self { findings, analyzer: analyzer(), sources: HashMap::new() }
+    }
+
+    /// The evidence of the words.
+    fn open(&mut self, sentence: &Cited) -> Case {
+        let mut said = Said::of(&mut self.analyzer, &sentence.words);
+        if let Some((lead, rest)) = sentence.words.split_once([',', ':'])
+            && !is_frame(&said)
+            && is_frame(&Said::of(&mut self.analyzer, lead))
+        {
+            said = Said::of(&mut self.analyzer, rest);
+        }
+        let known = |number: &&usize| (1..=self.findings.passages.len()).contains(*number);
+        let cites: Vec<usize> = sentence.numbers.iter().filter(known).copied().collect();
+        let strange_marks = sentence.numbers.iter().filter(|number| !known(number)).copied().collect();
+        let mut readings: Vec<Vec<usize>> = match cites.is_empty() {
+            true => self.numbers().map(|number| vec![number]).collect(),
+            false => cites.iter().map(|number| vec![*number]).collect(),
+        };
+        if cites.len() > 1 {
+            readings.push(cites.clone());
+        }
+        let best = self.best_of(readings, &said);
+        Case { said, cites, strange_marks, best }
+    }
+
+    fn numbers(&self) -> std::ops::RangeInclusive<usize> {
+        1..=self.findings.passages.len()
+    }
+
+    fn best_of(&mut self, readings: Vec<Vec<usize>>, said: &Said) -> Reading {
+        let mut best = Reading::default();
+        for numbers in readings {
+            let source = self.source(&numbers);
+            let evidence = source.compare(said);
+            let probability = by_words(&evidence);
+            if best.numbers.is_empty() || probability > best.probability {
+                best =
+                    Reading { window: source.window_bytes(evidence.window), numbers, evidence, probability };
+            }
+        }
+        best
+    }
+
+    /// The passages of `numbers` as one source, read once.
+    fn source(&mut self, numbers: &[usize]) -> &Source {
+        let passages = &self.findings.passages;
+        let analyzer = &mut self.analyzer;
+        self.sources.entry(numbers.to_vec()).or_insert_with(|| {
+            let named = numbers.iter().filter_map(|number| {
+                let place = number.checked_sub(1)?;
+                let passage = passages.get(place)?;
+                Some((place, format!("{} {}", passage.file, passage.section), passage.text.as_str()))
+            });
+            Source::of(analyzer, &named.collect::<Vec<_>>())
+        })
+    }
+
+    fn close(&mut self, case: &Case, sentence: &Cited) -> Checked {
+        let probability = case.best.probability;
+        let supported = probability >= SUPPORTED_MIN && case.strange_marks.is_empty();
+        let verdict = if is_frame(&case.said) {
+            Verdict::Frame
+        } else if supported {
+            Verdict::Supported
+        } else if is_refusal(&sentence.words) {
+            Verdict::Refusal
+        } else {
+            Verdict::Unsupported(self.reason(case))
+        };
+        let (probability, citations) = match verdict {
+            Verdict::Supported if case.cites.is_empty() => (probability, case.best.numbers.clone()),
+            Verdict::Supported => (probability, case.cites.clone()),
+            Verdict::Unsupported(Reason::NoSuchPassage(_)) => (0.0, case.cites.clone()),
+            Verdict::Unsupported(_) => (probability, case.cites.clone()),
+            Verdict::Frame | Verdict::Refusal => (1.0, Vec::new()),
+        };
+        let span = (sentence.span.start, sentence.span.end);
+        Checked { span, verdict, probability, cited: !sentence.numbers.is_empty(), citations }
+    }
+
+    fn reason(&mut self, case: &Case) -> Reason {
+        if !case.strange_marks.is_empty() {
+            return Reason::NoSuchPassage(case.strange_marks.clone());
+        }
+        if !case.cites.is_empty() {
+            let others = self.numbers().filter(|number| !case.cites.contains(number));
+            let elsewhere = self.best_of(others.map(|number| vec![number]).collect(), &case.said);
+            if let Some(number) = elsewhere.numbers.first().filter(|_| elsewhere.probability >= SETTLED) {
+                return Reason::Elsewhere(*number);
+            }
+        }
+        let evidence = &case.best.evidence;
+        if !evidence.strange_numbers.is_empty() {
+            return Reason::Numbers(evidence.strange_numbers.clone());
+        }
+        if !evidence.strange_names.is_empty() {
+            return Reason::Names(evidence.strange_names.clone());
+        }
+        if evidence.turned && evidence.words_together >= 0.75 { Reason::Turned } else { Reason::Unlike }
+    }
+}
+
+/// Asks the encoder how near the unsettled sentences are to the best of their passages.
+fn ask_encoder(
+    cases: &mut [Case],
+    sentences: &[Cited],
+    findings: &Findings,
+    embed: &dyn Embed,
+) -> Result<(), Error> {
+    let mut texts: Vec<&str> = Vec::new();
+    let mut asked = Vec::new();
+    for (case, sentence) in cases.iter_mut().zip(sentences) {
+        let settled = !(1.0 - SETTLED..SETTLED).contains(&case.best.probability);
+        if settled || !case.strange_marks.is_empty() || is_frame(&case.said) {
+            continue;
+        }
+        let Some((place, start, end)) = case.best.window else { continue };
+        let Some(window) = findings.passages.get(place).and_then(|passage| passage.text.get(start..end))
+        else {
+            continue;
+        };
+        texts.extend([sentence.words.as_str(), window]);
+        asked.push(case);
+    }
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let vectors = embed.embed(&texts)?;
+    for (case, pair) in asked.into_iter().zip(vectors.chunks_exact(2)) {
+        case.best.probability = by_meaning(case.best.probability, api::cosine(&pair[0], &pair[1]));
+    }
+    Ok(())
+}
+
+/// How many numbers describe the evidence of words.
+pub(crate) const MEASURES: usize = 17;
+
+/// The evidence as numbers, each 0 to about 1 but for the logarithm of the length.
+pub(crate) fn measures(evidence: &Evidence) -> [f32; MEASURES] {
+    let yes = |fact: bool| if fact { 1.0 } else { 0.0 };
+    let some = |count: usize| count as f32 / (count as f32 + 1.0);
+    [
+        evidence.words,
+        evidence.words_together,
+        evidence.words_near,
+        evidence.pairs,
+        yes(evidence.words >= 1.0),
+        yes(evidence.words_together >= 1.0),
+        yes(evidence.words_near >= 1.0),
+        some(evidence.strange_numbers.len()),
+        some(evidence.strange_names.len()),
+        evidence.displaced,
+        yes(evidence.turned),
+        (1.0 + evidence.length as f32).ln(),
+        yes(evidence.length <= 3),
+        yes(evidence.turned) * evidence.words_together,
+        evidence.fact_pairs,
+        (1.0 - evidence.fact_pairs) * evidence.pairs,
+        evidence.displaced * evidence.words_together,
+    ]
+}
+
+/// The probability by words alone.
+///
+/// A logistic regression over 9,731 sentences beside a passage, supported and unsupported weighing the same: questions
+/// of SQuAD 1.1 (a fifth) and NaturalQuestions (half) made statements with their known answers, those answers alone, and
+/// sentences of the passages, whole and shortened; against statements with another answer, sentences with another number or
+/// name, denied ones, and all of them beside another passage. By cross-validation over documents: AUROC 0.905, calibration
+/// error 0.030. Of what is wrong 0.2 % pass that are of another passage, 3 % with another number, 15 % with an answer from
+/// elsewhere, 36 % of the denied, 49 % with another name and 59 % with another answer of the same passage, both put where they
+/// may well stand; of what is right 97 % of quotations pass and 73 % of the statements.
+fn by_words(evidence: &Evidence) -> f32 {
+    let measures = measures(evidence);
+    logistic(BIAS + WEIGHTS.iter().zip(measures).map(|(weight, value)| weight * value).sum::<f32>())
+}
+
+/// The probability of what the words left open: theirs, and the cosine of the sentence and the best sentences. On
+/// those the AUROC rises from 0.652 to 0.662 only: what words cannot tell apart is nearly the same to the encoder.
+fn by_meaning(words: f32, cosine: f32) -> f32 {
+    logistic(COSINE_BIAS + WORDS_WEIGHT * (words / (1.0 - words)).ln() + COSINE_WEIGHT * cosine)
+}
+
+fn logistic(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+const BIAS: f32 = -1.581;
+const WEIGHTS: [f32; MEASURES] = [
+    2.418, 2.713, 1.419, -0.035, -2.331, 1.078, 1.228, -5.832, -3.014, -0.450, 1.295, -0.807, -0.014, -3.373,
+    -0.793, -2.773, -1.111,
+];
+const COSINE_BIAS: f32 = -0.953;
+const WORDS_WEIGHT: f32 = 0.674;
+const COSINE_WEIGHT: f32 = 1.464;
+
+/// Stems of sentences that only lead over to what comes.
+const FRAME_WORDS: &[&str] = &[
+    "accord", "answer", "ask", "base", "below", "cite", "common", "conclus", "context", "cours", "detail",
+    "differ", "document", "follow", "found", "given", "hope", "index", "inform", "knowledg", "mention",
+    "note", "passag", "point", "provid", "question", "relev", "sourc", "state", "summari", "sure", "text",
+    "thank", "yes",
+];
+
+/// Whether a sentence says nothing of its own.
+fn is_frame(said: &Said) -> bool {
+    said.numbers.is_empty()
+        && said.words.iter().all(|word| FRAME_WORDS.binary_search(&word.as_str()).is_ok())
+        && !said.negated
+}
+
+/// Whether a sentence says, as `prompt` asks for it, that the passages do not cover the question.
+fn is_refusal(sentence: &str) -> bool {
+    const VERBS: &[&str] = &[
+        "address",
+        "answer",
+        "contain",
+        "cover",
+        "describe",
+        "explain",
+        "find",
+        "give",
+        "include",
+        "information",
+        "indicate",
+        "mention",
+        "provide",
+        "say",
+        "specify",
+        "state",
+        "tell",
+    ];
+    const OF_PASSAGES: &[&str] = &[
+        "context",
+        "document",
+        "documents",
+        "excerpt",
+        "excerpts",
+        "index",
+        "information",
+        "passage",
+        "passages",
+        "source",
+        "sources",
+        "text",
+        "texts",
+    ];
+    const WHOLE: &[&str] = &[
+        "i do not know",
+        "i don't know",
+        "not covered",
+        "cannot answer",
+        "can't answer",
+        "unable to answer",
+    ];
+    let plain = sentence.to_lowercase().replace('’', "'");
+    if WHOLE.iter().any(|whole| plain.contains(whole)) {
+        return true;
+    }
+    let words: Vec<&str> = plain.split(|c: char| !c.is_alphabetic() && c != '\'').collect();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    let verb = words.iter().any(|word| {
+        let stem = ["", "s", "es", "ed"]
+            .iter()
+            .find_map(|end| word.strip_suffix(end).filter(|stem| VERBS.contains(stem)));
+        stem.is_some()
+    });
+    verb && has(OF_PASSAGES)
+        && has(&["not", "no", "don't", "doesn't", "didn't", "cannot", "can't", "none", "neither", "nor"])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use api::{Passage, Vector};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::HashEmbed;
+
+    /// Counts what the encoder is asked.
+    #[derive(Default)]
+    struct Counting(HashEmbed, AtomicUsize);
+
+    impl Embed for Counting {
+        fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Error> {
+            self.1.fetch_add(texts.len(), Ordering::Relaxed);
+            self.0.embed(texts)
+        }
+        fn dimensions(&self) -> usize {
+            self.0.dimensions()
+        }
+        fn fingerprint(&self) -> &str {
+            self.0.fingerprint()
+        }
+        fn count_tokens(&self, text: &str) -> usize {
+            self.0.count_tokens(text)
+        }
+        fn window_tokens(&self) -> usize {
+            self.0.window_tokens()
+        }
+    }
+
+    const PASSAGES: &[&str] = &[
+        "The harbour lights of Vell were first lit in 1871. The council had bought the old tower for 1,300 crowns from \
+         the widow Amsel.",
+        "To empty the queue, run `mill drain --all`. The command waits until every worker has stopped. It does not \
+         delete finished jobs.",
+    ];
+
+    fn findings() -> Findings {
+        let passage = |text: &&str| Passage {
+            file: String::from("a.md"),
+            section: String::new(),
+            span: (0, text.len()),
+            text: text.to_string(),
+            score: 1.0,
+            bm25: 1.0,
+            cosine: 1.0,
+            highlights: Vec::new(),
+            attributes: Default::default(),
+        };
+        Findings { passages: PASSAGES.iter().map(passage).collect(), coverage: 1.0 }
+    }
+
+    fn checked(answer: &str) -> Grounded {
+        check(answer, &findings(), &HashEmbed::default()).unwrap()
+    }
+
+    #[test]
+    fn answers_are_supported_not_covered_or_unsupported() {
+        let check = |answer: &str, expected: Outcome| {
+            let grounded = checked(answer);
+            assert_eq!(grounded.outcome, expected, "{answer}: {grounded:?}");
+        };
+        check("The harbour lights of Vell were first lit in 1871. [1]", Outcome::Supported);
+        check(
+            "According to the documents: the council bought the old tower for 1300 crowns [1].",
+            Outcome::Supported,
+        );
+        check("1871 [1]", Outcome::Supported);
+        check("The command waits until every worker has stopped.", Outcome::Supported);
+        check("The passages do not cover it.", Outcome::NotCovered);
+        check("I'm sorry, but the documents don’t mention a lighthouse keeper. [1]", Outcome::NotCovered);
+        check(
+            "The lights were first lit in 1871 [1]. The passages do not say who lit them.",
+            Outcome::Supported,
+        );
+        check("The harbour lights of Vell were first lit in 1872. [1]", Outcome::Unsupported);
+        check(
+            "The passages do not cover it. Napoleon crossed the Alps with elephants.",
+            Outcome::Unsupported,
+        );
+        check("According to the documents:", Outcome::Unsupported);
+        check("", Outcome::Unsupported);
+    }
+
+    #[test]
+    fn what_is_not_supported_has_a_reason() {
+        let check = |answer: &str, expected: Reason| {
+            let grounded = checked(answer);
+            let last = grounded.sentences.last().unwrap();
+            assert_eq!(last.verdict, Verdict::Unsupported(expected), "{answer}");
+        };
+        check("The harbour lights of Vell were first lit in 1871. [3]", Reason::NoSuchPassage(vec![3]));
+        check("The harbour lights of Vell were first lit in 1871. [2]", Reason::Elsewhere(1));
+        check("The council sold 17 ships to the pirates of Tortuga.", Reason::Numbers(vec!["17".to_owned()]));
+        check("Ships were sold to Tortuga.", Reason::Names(vec!["Tortuga".to_owned()]));
+        check("Ships were sold to pirates.", Reason::Unlike);
+    }
+
+    #[test]
+    fn sentences_get_the_marks_that_they_lack() {
+        let answer = "The command waits until every worker has stopped. The harbour lights of Vell were first lit in 1871 [1].";
+        let grounded = checked(answer);
+        assert_eq!(grounded.sentences[0].citations, [2]);
+        assert!(!grounded.sentences[0].cited && grounded.sentences[1].cited);
+        assert_eq!(
+            grounded.marked(answer),
+            "The command waits until every worker has stopped. [2] The harbour lights of Vell were first lit in 1871 [1]."
+        );
+    }
+
+    #[test]
+    fn the_encoder_is_asked_only_where_words_do_not_settle() {
+        let asked = |answer: &str| {
+            let counting = Counting::default();
+            check(answer, &findings(), &counting).unwrap();
+            counting.1.into_inner()
+        };
+        assert_eq!(asked("The harbour lights of Vell were first lit in 1871. [1]"), 0);
+        assert_eq!(asked("Napoleon crossed the Alps with 37 elephants. [1]"), 0);
+        assert_eq!(asked("The passages do not cover it. [7]"), 0);
+        assert_eq!(asked("The lights of the old harbour tower belonged to the council. [1]"), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_can_be_checked(answer in "(The|lights|[0-9]{1,3}|Vell|not|\\[[1-3]\\]|[.\n ]| ){0,20}") {
+            let grounded = checked(&answer);
+            prop_assert!((0.0..=1.0).contains(&grounded.probability));
+            for sentence in &grounded.sentences {
+                prop_assert!(answer.get(sentence.span.0..sentence.span.1).is_some());
+                prop_assert!(sentence.citations.iter().all(|number| (1..=2).contains(number)));
+            }
+            prop_assert!(grounded.marked(&answer).len() >= answer.len());
+        }
+    }
+}
