@@ -330,6 +330,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::languages::Language;
     use crate::words::analyzer;
 
     #[test]
@@ -349,7 +350,7 @@ mod tests {
     #[test]
     fn a_text_says_words_names_and_denials() {
         let check = |text: &str, words: &[&str], names: &[&str], negated: bool| {
-            let said = Said::of(&mut analyzer(), text);
+            let said = Said::of(&mut analyzer(Language::English), text);
             let mut found: Vec<&str> = said.names.values().map(String::as_str).collect();
             found.sort_unstable();
             assert_eq!(
@@ -365,12 +366,13 @@ mod tests {
 
     #[test]
     fn evidence_is_what_stands_together() {
-        let source =
-            |text: &'static str| Source::of(&mut analyzer(), &[(0, String::from("Harbour of Vell"), text)]);
+        let source = |text: &'static str| {
+            Source::of(&mut analyzer(Language::English), &[(0, String::from("Harbour of Vell"), text)])
+        };
         let vell = source(
             "The lights were lit in 1871. Smith paid 300 crowns. Later came Jones. A mill was not built.",
         );
-        let evidence = |sentence: &str| vell.compare(&Said::of(&mut analyzer(), sentence));
+        let evidence = |sentence: &str| vell.compare(&Said::of(&mut analyzer(Language::English), sentence));
         let whole = evidence("In Vell the lights were lit in 1871.");
         assert_eq!(
             (whole.words, whole.words_together, whole.displaced, whole.turned),
@@ -386,7 +388,7 @@ mod tests {
         );
         assert!(evidence("A mill was built.").turned && !evidence("No mill was built.").turned);
         assert_eq!(Source::default().compare(&Said::default()).words, 0.0);
-        let nothing = Source::default().compare(&Said::of(&mut analyzer(), "Two mills"));
+        let nothing = Source::default().compare(&Said::of(&mut analyzer(Language::English), "Two mills"));
         assert_eq!((nothing.words, nothing.window), (0.0, (0, 0)));
     }
 }

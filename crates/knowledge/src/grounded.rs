@@ -9,6 +9,7 @@ use api::{Embed, Error, Findings};
 use tantivy::tokenizer::TextAnalyzer;
 
 use crate::evidence::{Evidence, Said, Source};
+use crate::languages::Language;
 use crate::marks::{Cited, cited};
 use crate::words::analyzer;
 
@@ -158,7 +159,7 @@ struct Court<'a> {
 
 impl<'a> Court<'a> {
     fn new(findings: &'a Findings) -> Self {
-        Self { findings, analyzer: analyzer(), sources: HashMap::new() }
+        Self { findings, analyzer: analyzer(Language::English), sources: HashMap::new() }
     }
 
     /// The evidence of the words.

@@ -1,11 +1,13 @@
 //! What the operator's documents say: an index of passages with their words and vectors, and answers that quote it.
 //!
 //! Owns the way from files to passages, the generations on disk, the search, the estimate of whether the index covers
-//! a question, and the extractive reader. Refuses to encode (an [`api::Embed`] is handed in), to decide whether to
+//! a question, the extractive reader, and the check of answers against their passages. Refuses to encode (an [`api::Embed`] is handed in), to decide whether to
 //! retrieve, and to serve bytes that are not what was written. Everything here blocks: call it off the runtime's
 //! threads.
 
+mod admitted;
 mod answers;
+mod best;
 mod build;
 mod chunk;
 mod corpus;
@@ -13,12 +15,15 @@ mod coverage;
 mod errors;
 mod evidence;
 mod extract;
+mod filter;
 mod frozen;
 mod fuse;
 mod generation;
 mod grounded;
+mod highlight;
 mod index;
 mod inert;
+mod languages;
 mod lexical;
 mod manifest;
 mod marks;
@@ -27,6 +32,7 @@ mod reader;
 mod scan;
 mod schema;
 mod scope;
+mod search;
 mod sentences;
 mod span;
 mod store;
@@ -40,12 +46,14 @@ mod words;
 pub use answers::{AnswerFigures, Judged, Tally, exact_match, holds, normalised, token_f1};
 pub use build::{BuildReport, Progress, Stage, build, fingerprint};
 pub use corpus::{Corpus, Skipped};
+pub use filter::Filter;
 pub use generation::is_generation;
 pub use grounded::{Checked, Grounded, Outcome, Reason, Verdict, check};
-pub use index::{Index, Opened, SearchOptions, Stats, open};
+pub use index::{Index, Opened, Stats, open};
 pub use manifest::{FileSum, Manifest};
 pub use prompt::{cite, prompt};
 pub use reader::{Answer, read_extractively};
 pub use scope::Scope;
+pub use search::{Ranking, SearchOptions};
 pub use span::Short;
 pub use store::{Feed, FeedReport, Listed, Store, Upload};

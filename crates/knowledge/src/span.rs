@@ -142,18 +142,28 @@ const WEIGHTS: [f32; MEASURES] = [
 ];
 
 const MONTHS: &[&str] = &[
-    "april", "august", "december", "february", "january", "july", "june", "march", "may", "november", "october",
+    "april",
+    "august",
+    "december",
+    "february",
+    "january",
+    "july",
+    "june",
+    "march",
+    "may",
+    "november",
+    "october",
     "september",
 ];
 
 /// Words that no candidate begins or ends with, but for articles and prepositions in front.
 const IDLE: &[&str] = &[
-    "a", "about", "after", "also", "although", "an", "and", "are", "as", "at", "be", "because", "been", "before",
-    "between", "but", "by", "can", "could", "did", "do", "does", "during", "for", "from", "had", "has", "have", "he",
-    "her", "his", "how", "if", "in", "into", "is", "it", "its", "may", "might", "not", "of", "on", "or", "over",
-    "she", "should", "since", "so", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they",
-    "this", "those", "through", "to", "under", "until", "was", "were", "when", "where", "which", "while", "who",
-    "whose", "will", "with", "would",
+    "a", "about", "after", "also", "although", "an", "and", "are", "as", "at", "be", "because", "been",
+    "before", "between", "but", "by", "can", "could", "did", "do", "does", "during", "for", "from", "had",
+    "has", "have", "he", "her", "his", "how", "if", "in", "into", "is", "it", "its", "may", "might", "not",
+    "of", "on", "or", "over", "she", "should", "since", "so", "such", "than", "that", "the", "their", "them",
+    "then", "there", "these", "they", "this", "those", "through", "to", "under", "until", "was", "were",
+    "when", "where", "which", "while", "who", "whose", "will", "with", "would",
 ];
 
 const ARTICLES: &[&str] = &["a", "an", "the"];
@@ -163,7 +173,8 @@ const NAMING: &[&str] = &["as", "called", "is", "known", "named", "termed", "was
 impl Question {
     fn of(analyzer: &mut TextAnalyzer, question: &str) -> Self {
         let lower = question.to_lowercase();
-        let plain: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let plain: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let after = |word: &str| plain.iter().position(|other| *other == word).map(|at| &plain[at + 1..]);
         let next_is = |word: &str, list: &[&str]| {
             after(word).is_some_and(|rest| rest.iter().take(2).any(|next| list.contains(next)))
@@ -177,14 +188,35 @@ impl Question {
             || plain.contains(&"when")
         {
             Asked::When
-        } else if next_is("how", &["many", "much", "long", "old", "far", "large", "tall", "high", "big", "fast", "often", "deep"])
-            || focus_in(&["percentage", "percent", "number", "amount", "population", "age", "temperature", "proportion"])
-        {
+        } else if next_is(
+            "how",
+            &["many", "much", "long", "old", "far", "large", "tall", "high", "big", "fast", "often", "deep"],
+        ) || focus_in(&[
+            "percentage",
+            "percent",
+            "number",
+            "amount",
+            "population",
+            "age",
+            "temperature",
+            "proportion",
+        ]) {
             Asked::HowMany
         } else if ["who", "whom", "whose"].iter().any(|word| plain.contains(word)) {
             Asked::Who
         } else if plain.contains(&"where")
-            || focus_in(&["city", "country", "state", "place", "location", "town", "region", "continent", "county", "area"])
+            || focus_in(&[
+                "city",
+                "country",
+                "state",
+                "place",
+                "location",
+                "town",
+                "region",
+                "continent",
+                "county",
+                "area",
+            ])
         {
             Asked::Where
         } else if plain.contains(&"how") || plain.contains(&"why") {
@@ -216,7 +248,12 @@ fn is_idle(word: &str) -> bool {
     IDLE.binary_search(&word).is_ok()
 }
 
-fn tokens<'a>(analyzer: &mut TextAnalyzer, question: &Question, text: &'a str, sentence: &Range<usize>) -> Vec<Token<'a>> {
+fn tokens<'a>(
+    analyzer: &mut TextAnalyzer,
+    question: &Question,
+    text: &'a str,
+    sentence: &Range<usize>,
+) -> Vec<Token<'a>> {
     let mut found: Vec<Token> = Vec::new();
     let mut place = sentence.start;
     for piece in text[sentence.clone()].split_inclusive(char::is_whitespace) {
@@ -296,8 +333,11 @@ fn shapes(tokens: &[Token], run: &Range<usize>) -> [f32; SHAPES] {
     let span = &tokens[run.clone()];
     let before = run.start.checked_sub(1).map_or("", |place| tokens[place].lower.as_str());
     let content: Vec<&Token> = span.iter().filter(|token| !token.idle).collect();
-    let named = content.iter().filter(|token| token.capital && (token.span.start > tokens[0].span.start)).count();
-    let is_year = |token: &Token| token.word.len() == 4 && token.word.parse().is_ok_and(|year: u32| (1000..2100).contains(&year));
+    let named =
+        content.iter().filter(|token| token.capital && (token.span.start > tokens[0].span.start)).count();
+    let is_year = |token: &Token| {
+        token.word.len() == 4 && token.word.parse().is_ok_and(|year: u32| (1000..2100).contains(&year))
+    };
     let month = span.iter().any(|token| MONTHS.contains(&token.lower.as_str()) && token.capital);
     let any_digit = span.iter().any(|token| token.digit);
     let last = &span[span.len() - 1];
@@ -310,7 +350,9 @@ fn shapes(tokens: &[Token], run: &Range<usize>) -> [f32; SHAPES] {
         yes(named > 0),
         yes(named == 0 && !any_digit),
         yes(span[0].digit && span.len() > 1 && !last.digit),
-        yes(span.iter().any(|token| token.word.contains(['$', '£', '€', '%']) || token.lower.starts_with("percent"))),
+        yes(span
+            .iter()
+            .any(|token| token.word.contains(['$', '£', '€', '%']) || token.lower.starts_with("percent"))),
         yes(PLACE_PREPOSITIONS.contains(&before)),
         yes(before == "by"),
         yes(NAMING.contains(&before)),
@@ -323,7 +365,12 @@ fn shapes(tokens: &[Token], run: &Range<usize>) -> [f32; SHAPES] {
 }
 
 /// How a candidate stands in its sentence.
-fn surroundings(question: &Question, tokens: &[Token], run: &Range<usize>, standing: Standing) -> [f32; SHARED] {
+fn surroundings(
+    question: &Question,
+    tokens: &[Token],
+    run: &Range<usize>,
+    standing: Standing,
+) -> [f32; SHARED] {
     let span = &tokens[run.clone()];
     let content = span.iter().filter(|token| !token.idle).count().max(1) as f32;
     let repeated = span.iter().filter(|token| token.asked).count() as f32;
@@ -336,16 +383,25 @@ fn surroundings(question: &Question, tokens: &[Token], run: &Range<usize>, stand
     };
     let around = within(&mut left.iter().rev(), 8) + within(&mut right.iter(), 8);
     let close = within(&mut left.iter().rev(), 3) + within(&mut right.iter(), 3);
-    let outside: HashSet<&String> =
-        left.iter().chain(right).filter(|token| token.asked).filter_map(|token| token.stem.as_ref()).collect();
+    let outside: HashSet<&String> = left
+        .iter()
+        .chain(right)
+        .filter(|token| token.asked)
+        .filter_map(|token| token.stem.as_ref())
+        .collect();
     let starts_clean = left.last().is_none_or(|before| before.idle || before.closes) || span[0].opens;
-    let ends_clean = right.first().is_none_or(|after| after.idle || after.opens) || span[span.len() - 1].closes;
-    let inner_sign = span[..span.len() - 1].iter().any(|token| token.closes) || span[1..].iter().any(|token| token.opens);
+    let ends_clean =
+        right.first().is_none_or(|after| after.idle || after.opens) || span[span.len() - 1].closes;
+    let inner_sign =
+        span[..span.len() - 1].iter().any(|token| token.closes) || span[1..].iter().any(|token| token.opens);
     let is_focus = |token: Option<&Token>| {
         token.is_some_and(|token| question.focus.is_some() && token.stem == question.focus)
     };
-    let splits_name = left.last().is_some_and(|before| before.capital && span[0].capital && !before.closes && !before.idle)
-        || right.first().is_some_and(|after| after.capital && span[span.len() - 1].capital && !span[span.len() - 1].closes && !after.idle);
+    let splits_name =
+        left.last().is_some_and(|before| before.capital && span[0].capital && !before.closes && !before.idle)
+            || right.first().is_some_and(|after| {
+                after.capital && span[span.len() - 1].capital && !span[span.len() - 1].closes && !after.idle
+            });
     [
         repeated / content,
         yes(repeated > 0.0),
@@ -428,7 +484,8 @@ mod tests {
 
     #[test]
     fn short_answers_fit_their_questions() {
-        let text = "The old tower was built by Anna Berg in 1871, and it cost the council of Vell 300 crowns.";
+        let text =
+            "The old tower was built by Anna Berg in 1871, and it cost the council of Vell 300 crowns.";
         let check = |question: &str, expected: &str| {
             let short = read(question, text).unwrap();
             assert_eq!(short.text, expected, "{question}");
