@@ -333,9 +333,8 @@ mod tests {
 
     #[test]
     fn code_is_cut_where_it_is_indented_least() {
-        let deep = format!("    {}\n", words(20, "deep"));
-        let source =
-            format!("fn a() {{\n{0}{0}{0}{0}  mid\n{0}{0}{0}{0}\n  if x {{\n{0}{0}{0}{0}  }}\n}}\n", deep);
+        let deep = format!("    {}\n", words(20, "deep")).repeat(4);
+        let source = format!("fn a() {{\n{deep}  mid\n{deep}\n  if x {{\n{deep}  }}\n}}\n");
         let document = crate::extract::code::extract(source);
         let found = chunks(&document, &HashEmbed::default());
         let starts: Vec<&str> =
