@@ -6,6 +6,7 @@
 //! threads.
 
 mod admitted;
+pub mod beir;
 mod best;
 mod build;
 mod chunk;
@@ -19,9 +20,11 @@ mod fuse;
 mod generation;
 mod highlight;
 mod index;
+mod ivf;
 mod languages;
 mod lexical;
 mod manifest;
+pub mod measure;
 mod prompt;
 mod reader;
 mod scan;

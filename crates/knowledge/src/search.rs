@@ -103,9 +103,9 @@ impl Index {
         };
         let ranked_by = vector.filter(|_| options.ranking != Ranking::Words);
         let dense = ranked_by.map(|vector| {
-            scan::nearest(&self.vectors, vector, options.candidates, |segment, document| {
-                admitted.has(segment, document)
-            })
+            let narrow = options.scope.folders().is_some() || options.filter.is_some();
+            let admit = |segment, document| admitted.has(segment, document);
+            scan::nearest(&self.vectors, vector, options.candidates, narrow, admit)
         });
         let weight_dense = if options.ranking == Ranking::Vectors { 1.0 } else { options.weight_dense };
         let fused = fuse(&bm25, dense.as_deref(), weight_dense);
