@@ -1,0 +1,290 @@
+//! Searching a collection: BM25 and HNSW in the cluster, fused and judged here as the embedded index does it.
+
+use std::collections::{HashMap, HashSet};
+
+use api::{Error, Fault, Findings, Passage};
+use prost::Message;
+use tantivy::DocAddress;
+use tantivy::tokenizer::TextAnalyzer;
+
+use crate::coverage::{Features, Near, PASSAGES_READ, Weighed};
+use crate::fuse::{Fused, fuse};
+use crate::index::SearchOptions;
+use crate::words::{question_words, words};
+
+use super::collection::{ROWS_MAX, Served};
+use super::expression::{Within, list};
+use super::layout::{self, Table};
+use super::proto::{self, DSL_EXPRESSION, KeyValue, Placeholder, Placeholders, Query, kind};
+use super::rpc::{Pending, Refused, Rpc};
+
+/// The most different words of a question that are searched for; further ones are left out.
+const WORDS_DIFFERENT_MAX: usize = 64;
+
+/// The most words of a question that are searched for, repeats included.
+const WORDS_MAX: usize = 256;
+
+/// The least breadth of a search in the graph; it must not be below the number of candidates.
+const BREADTH_MIN: usize = 128;
+
+/// The fields of a passage that is given back.
+const SHOWN: &[&str] = &[
+    layout::ID,
+    layout::NAME,
+    layout::SECTION,
+    layout::BODY,
+    layout::START,
+    layout::END,
+    layout::ATTRIBUTES,
+    layout::DENSE,
+];
+
+/// A question on its way through a collection.
+pub(super) struct Asking<'a> {
+    pub(super) rpc: &'a Rpc,
+    pub(super) served: &'a Served,
+    pub(super) analyzer: TextAnalyzer,
+    /// How much of what was written must be seen.
+    pub(super) consistency: i32,
+}
+
+/// The keys that a ranking found, best first, with their scores.
+type Ranking = Vec<(f32, String)>;
+
+impl Asking<'_> {
+    pub(super) fn search(
+        mut self,
+        question: &str,
+        vector: Option<&[f32]>,
+        options: &SearchOptions,
+    ) -> Result<Findings, Refused> {
+        if let Some(vector) = vector.filter(|vector| vector.len() != self.served.dimensions) {
+            let detail =
+                format!("a vector of {} numbers, the index has {}", vector.len(), self.served.dimensions);
+            let error = Error::new(Fault::Internal, "wrong_vector", "The index is of another encoder.");
+            return Err(Refused::Failed(error.with_detail(detail)));
+        }
+        let words = bounded(question_words(&mut self.analyzer, question));
+        let (bm25, dense) = match Within::of(&options.scope).and("") {
+            Some(expression) => self.rank(&words, vector, &expression, options.candidates)?,
+            None => (Ranking::new(), vector.map(|_| Ranking::new())),
+        };
+        let keys = Keys::of(&bm25, dense.as_deref());
+        let (bm25, dense) = (keys.numbered(&bm25), dense.map(|dense| keys.numbered(&dense)));
+        let fused = fuse(&bm25, dense.as_deref(), options.weight_dense);
+        let wanted = &fused[..fused.len().min(options.passages_max.max(PASSAGES_READ))];
+        let first_by_words = bm25.first().map(|(_, place)| *place);
+        let fetched = self.fetch(&keys, wanted.iter().map(|fused| fused.place).chain(first_by_words))?;
+        let mut passages: Vec<Passage> = wanted
+            .iter()
+            .filter_map(|fused| fetched.passage(keys.key(fused.place)?, fused, vector))
+            .collect();
+        let near = vector.map(|vector| Near {
+            by_vector: dense.as_ref().and_then(|dense| dense.first()).map_or(0.0, |(cosine, _)| *cosine),
+            by_words: first_by_words
+                .and_then(|place| fetched.cosine(keys.key(place)?, vector))
+                .unwrap_or_default(),
+        });
+        let features = self.features(near, &words, &passages)?;
+        passages.truncate(options.passages_max);
+        Ok(Findings { passages, coverage: features.probability() })
+    }
+
+    /// Both rankings, asked for at once.
+    fn rank(
+        &self,
+        words: &[String],
+        vector: Option<&[f32]>,
+        expression: &str,
+        candidates: usize,
+    ) -> Result<(Ranking, Option<Ranking>), Refused> {
+        let candidates = candidates.min(ROWS_MAX);
+        if candidates == 0 {
+            return Ok((Ranking::new(), vector.map(|_| Ranking::new())));
+        }
+        let by_words = (!words.is_empty()).then(|| {
+            let text: Vec<String> = words.iter().map(|word| layout::spelled(word)).collect();
+            let text = Placeholder { kind: kind::VARCHAR, ..placeholder(text.join(" ").into_bytes()) };
+            self.start(text, layout::SPARSE, "BM25", "{}", expression, candidates)
+        });
+        let by_vector = vector.map(|vector| {
+            let bytes = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let vector = Placeholder { kind: kind::FLOAT_VECTOR, ..placeholder(bytes) };
+            let params = format!(r#"{{"ef":{}}}"#, candidates.max(BREADTH_MIN));
+            self.start(vector, layout::DENSE, "COSINE", &params, expression, candidates)
+        });
+        let mut by_words = by_words.map(ranking).transpose()?.unwrap_or_default();
+        // No score of BM25 is below 0, but milvus-lite 3.2 forgets to turn its distances back into scores.
+        by_words.iter_mut().for_each(|(score, _)| *score = score.abs());
+        Ok((by_words, by_vector.map(ranking).transpose()?))
+    }
+
+    fn start(
+        &self,
+        placeholder: Placeholder,
+        field: &str,
+        metric: &str,
+        params: &str,
+        expression: &str,
+        limit: usize,
+    ) -> Pending<proto::Searched> {
+        let params = [
+            ("anns_field", field.to_owned()),
+            ("topk", limit.to_string()),
+            ("metric_type", metric.to_owned()),
+            ("params", params.to_owned()),
+            ("round_decimal", String::from("-1")),
+        ];
+        self.rpc.start(proto::Search {
+            collection: self.served.collection.clone(),
+            expression: expression.to_owned(),
+            placeholders: Placeholders { placeholders: vec![placeholder] }.encode_to_vec(),
+            dsl: DSL_EXPRESSION,
+            params: params.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect(),
+            questions: 1,
+            consistency: self.consistency,
+        })
+    }
+
+    /// The rows at `places`.
+    fn fetch(&self, keys: &Keys, places: impl Iterator<Item = DocAddress>) -> Result<Fetched, Refused> {
+        let wanted: HashSet<&str> = places.filter_map(|place| keys.key(place)).collect();
+        if wanted.is_empty() {
+            return Ok(Fetched::default());
+        }
+        let queried = self.rpc.call(Query {
+            collection: self.served.collection.clone(),
+            expression: format!("{} in {}", layout::ID, list(wanted)),
+            fields: SHOWN.iter().map(ToString::to_string).collect(),
+            params: Vec::new(),
+            consistency: self.consistency,
+        })?;
+        Ok(Fetched::of(Table(queried.columns)))
+    }
+
+    fn features(
+        &mut self,
+        near: Option<Near>,
+        words_asked: &[String],
+        passages: &[Passage],
+    ) -> Result<Features, Refused> {
+        let found: Vec<HashSet<String>> = passages
+            .iter()
+            .take(PASSAGES_READ)
+            .map(|passage| format!("{}\n{}\n{}", passage.file, passage.section, passage.text))
+            .map(|text| words(&mut self.analyzer, &text).into_iter().collect())
+            .collect();
+        let mut different = words_asked.to_vec();
+        different.sort_unstable();
+        different.dedup();
+        let having = self.served.frequencies(self.rpc, &different)?;
+        let weighed = different.into_iter().zip(having);
+        let weighed: Vec<Weighed> =
+            weighed.map(|(word, having)| Weighed { word, idf: self.served.idf(having) }).collect();
+        Ok(Features::of(near, &weighed, self.served.idf(0), &found))
+    }
+}
+
+fn placeholder(value: Vec<u8>) -> Placeholder {
+    Placeholder { tag: String::from("$0"), kind: 0, values: vec![value] }
+}
+
+fn ranking(pending: Pending<proto::Searched>) -> Result<Ranking, Refused> {
+    let hits = pending.wait()?.results.unwrap_or_default();
+    let keys = hits.ids.and_then(|ids| ids.strings).unwrap_or_default().data;
+    Ok(hits.scores.into_iter().zip(keys).collect())
+}
+
+/// The first words of a question, as many as may be searched for.
+fn bounded(words: Vec<String>) -> Vec<String> {
+    let mut different = HashSet::new();
+    let mut kept = Vec::new();
+    for word in words {
+        if kept.len() >= WORDS_MAX {
+            break;
+        }
+        if different.contains(&word) || different.len() < WORDS_DIFFERENT_MAX {
+            different.insert(word.clone());
+            kept.push(word);
+        }
+    }
+    kept
+}
+
+/// Keys, numbered in their own order so that fusion takes them as it takes the places of an embedded index: ties are then told
+/// apart by document and place, whatever the cluster's order was.
+struct Keys(Vec<String>);
+
+impl Keys {
+    fn of(bm25: &[(f32, String)], dense: Option<&[(f32, String)]>) -> Self {
+        let all = bm25.iter().chain(dense.unwrap_or_default());
+        let mut keys: Vec<String> = all.map(|(_, key)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Self(keys)
+    }
+
+    fn numbered(&self, ranking: &[(f32, String)]) -> Vec<(f32, DocAddress)> {
+        let number = |key: &String| u32::try_from(self.0.binary_search(key).ok()?).ok();
+        ranking.iter().filter_map(|(score, key)| Some((*score, DocAddress::new(0, number(key)?)))).collect()
+    }
+
+    fn key(&self, place: DocAddress) -> Option<&str> {
+        self.0.get(place.doc_id as usize).map(String::as_str)
+    }
+}
+
+/// Rows by their keys.
+#[derive(Default)]
+struct Fetched {
+    table: Option<Table>,
+    rows: HashMap<String, usize>,
+}
+
+impl Fetched {
+    fn of(table: Table) -> Self {
+        let rows = table.texts(layout::ID).iter().enumerate().map(|(row, key)| (key.clone(), row)).collect();
+        Self { table: Some(table), rows }
+    }
+
+    fn row(&self, key: &str) -> Option<(&Table, usize)> {
+        Some((self.table.as_ref()?, *self.rows.get(key)?))
+    }
+
+    /// `None` where the passage was taken out between the rankings and now.
+    fn passage(&self, key: &str, fused: &Fused, vector: Option<&[f32]>) -> Option<Passage> {
+        let (table, row) = self.row(key)?;
+        let span = |name| usize::try_from(table.number(name, row)).unwrap_or(usize::MAX);
+        Some(Passage {
+            file: table.text(layout::NAME, row),
+            section: table.text(layout::SECTION, row),
+            span: (span(layout::START), span(layout::END)),
+            text: table.text(layout::BODY, row),
+            score: fused.score,
+            bm25: fused.bm25,
+            cosine: fused.cosine.or_else(|| self.cosine(key, vector?)).unwrap_or_default(),
+            highlights: Vec::new(),
+            attributes: table.attributes(row),
+        })
+    }
+
+    fn cosine(&self, key: &str, vector: &[f32]) -> Option<f32> {
+        let (table, row) = self.row(key)?;
+        Some(api::cosine(table.vector(row), vector))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_questions_are_bounded() {
+        let own = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(bounded(own(&["a", "b", "a"])), ["a", "b", "a"]);
+        let many: Vec<String> = (0..1_000).map(|number| format!("w{}", number % 100)).collect();
+        let kept = bounded(many);
+        assert_eq!(kept.len(), WORDS_MAX);
+        assert_eq!(kept.iter().collect::<HashSet<_>>().len(), WORDS_DIFFERENT_MAX);
+    }
+}
