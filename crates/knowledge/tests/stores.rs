@@ -1,7 +1,10 @@
 //! What every store promises, asked of a Milvus server.
 
+#[cfg(test)]
 mod contract;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 #[path = "../src/testing.rs"]
 mod testing;
 

@@ -216,28 +216,32 @@ pub(super) fn flush(rpc: &Rpc, collection: &str) {
     }
 }
 
-/// Makes `alias` stand for `collection` from one moment to the next, and drops the older collections of this store.
-pub(super) fn publish(rpc: &Rpc, alias: &str, collection: &str, replaces: bool) -> Result<(), Error> {
+/// Makes `alias` stand for `collection` from one moment to the next, and drops the older collections of this store: the
+/// one that served until now when nobody can be searching it any more.
+pub(super) fn publish(rpc: &Rpc, alias: &str, collection: &str, before: Option<&str>) -> Result<(), Error> {
     let (name, stands_for) = (alias.to_owned(), collection.to_owned());
-    if replaces {
-        rpc.call(AlterAlias { alias: name, collection: stands_for })?;
-    } else {
-        rpc.call(CreateAlias { alias: name, collection: stands_for })?;
+    match before {
+        Some(_) => rpc.call(AlterAlias { alias: name, collection: stands_for })?,
+        None => rpc.call(CreateAlias { alias: name, collection: stands_for })?,
+    };
+    if let Some(before) = before {
+        // Where this process ends before, the next rebuild does it.
+        drop(rpc.start_after(BELIEVED + rpc.deadline(), DropCollection { collection: before.to_owned() }));
     }
     // What cannot be dropped now costs space, not correctness; the next build tries again.
-    if let Err(error) = sweep(rpc, alias, collection) {
+    if let Err(error) = sweep(rpc, alias, collection, before) {
         tracing::warn!(%error, alias, "older collections of a store could not be dropped");
     }
     Ok(())
 }
 
-/// Drops what older builds of this store left: the collection that served before, and those that were cut short.
-fn sweep(rpc: &Rpc, alias: &str, served: &str) -> Result<(), Error> {
+/// Drops what older builds of this store left, but for the collection that served until now.
+fn sweep(rpc: &Rpc, alias: &str, served: &str, before: Option<&str>) -> Result<(), Error> {
     let newest = made_at(served);
     for name in rpc.call(ShowCollections {})?.collections {
-        let is_of_store = name.strip_prefix(alias).is_some_and(|rest| rest.starts_with('_'))
-            && name.rsplit_once('_').is_some_and(|(stem, _)| stem == alias);
-        if is_of_store && made_at(&name).is_some_and(|made| Some(made) < newest) {
+        let is_of_store = name.rsplit_once('_').is_some_and(|(stem, _)| stem == alias);
+        let is_older = made_at(&name).is_some_and(|made| Some(made) < newest);
+        if is_of_store && is_older && Some(name.as_str()) != before {
             discard(rpc, &name)?;
         }
     }

@@ -243,9 +243,8 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
         name: name.to_owned(),
         column: Some(Column::Scalars(Scalars { values: Some(values) })),
     };
-    let texts = |name, text: &dyn Fn(&Kept) -> String| {
-        scalars(name, kind::VARCHAR, strings(rows.iter().map(|row| text(row))))
-    };
+    let texts =
+        |name, text: &dyn Fn(&Kept) -> String| scalars(name, kind::VARCHAR, strings(rows.iter().map(text)));
     let numbers = |name, number: &dyn Fn(&Kept) -> usize| {
         let data = rows.iter().map(|row| i64::try_from(number(row)).unwrap_or(i64::MAX)).collect();
         scalars(name, kind::INT64, Values::Longs(Longs { data }))

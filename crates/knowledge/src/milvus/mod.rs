@@ -179,7 +179,7 @@ impl Milvus {
     fn build(
         &self,
         corpus: &Corpus,
-        replaces: bool,
+        before: Option<&str>,
         encoder: Encoder<'_>,
     ) -> Result<(String, FeedReport), Error> {
         let alias = &self.options.collection;
@@ -187,7 +187,7 @@ impl Milvus {
         let collection = collection::create(&self.rpc, alias, &mark)?;
         let built = self.read(corpus, &collection, How::Anew, encoder).and_then(|report| {
             collection::flush(&self.rpc, &collection);
-            collection::publish(&self.rpc, alias, &collection, replaces)?;
+            collection::publish(&self.rpc, alias, &collection, before)?;
             Ok(report)
         });
         if built.is_err() {
@@ -199,10 +199,14 @@ impl Milvus {
 
     fn changed(&self, feed: &Feed<'_>, encoder: Encoder<'_>) -> Result<(String, FeedReport), Error> {
         let found = self.find()?;
-        let replaces = !matches!(found, Found::Missing);
+        let before = match &found {
+            Found::Served(served) => Some(served.collection.clone()),
+            Found::Stale { collection, .. } => Some(collection.clone()),
+            Found::Missing => None,
+        };
         match (feed, found) {
             (Feed::Rebuild(corpus), _) | (Feed::Build(corpus) | Feed::Add(corpus), Found::Missing) => {
-                self.build(corpus, replaces, encoder)
+                self.build(corpus, before.as_deref(), encoder)
             }
             (_, Found::Stale { collection, why }) => Err(stale(&why).with_detail(collection)),
             (_, Found::Missing) => Err(missing()),

@@ -139,11 +139,19 @@ impl Rpc {
 
     /// Sends a request.
     pub(super) fn start<C: Call>(&self, request: C) -> Pending<C::Answer> {
+        self.start_after(Duration::ZERO, request)
+    }
+
+    /// Sends a request after a while, unless the connection is given up before.
+    pub(super) fn start_after<C: Call>(&self, pause: Duration, request: C) -> Pending<C::Answer> {
         let (sender, receiver) = sync_channel(1);
         let channel = self.channel.clone();
         let (authorization, database) = (self.authorization.clone(), self.database.clone());
         let deadline = self.deadline;
         let call = async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             let mut tries = if C::READS { 2 } else { 1 };
             let ended = loop {
                 let mut framed = Request::new(request.clone());
@@ -168,6 +176,11 @@ impl Rpc {
             drop(runtime.spawn(call));
         }
         Pending(receiver)
+    }
+
+    /// How long a call may take.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
     }
 }
 
@@ -266,4 +279,80 @@ fn told(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::milvus::proto::ShowCollections;
+
+    fn rpc(url: &str) -> Result<Rpc, Error> {
+        let deadline = Duration::from_millis(300);
+        Rpc::new(url, Some(&Secret::new("root:Milvus")), Some("docs"), deadline, deadline)
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_refused() {
+        let check = |url: &str, what: &str| {
+            let refused = rpc(url).err().unwrap();
+            assert_eq!(refused.param.as_deref(), Some("url"));
+            assert!(refused.message.contains(what), "{refused}");
+        };
+        check("", "is no URL");
+        check("localhost:19530", "a scheme and a host");
+        check("ftp://localhost", "a scheme and a host");
+        check("http://user:secret@localhost:1", "credentials");
+        for url in ["http://localhost:19530", "https://cluster.example:443/"] {
+            assert!(rpc(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_sent_and_never_shown() {
+        let value = authorization("root:Milvus").unwrap();
+        assert_eq!(value.to_str().unwrap(), "cm9vdDpNaWx2dXM=");
+        assert_eq!(format!("{value:?}"), "Sensitive");
+    }
+
+    #[test]
+    fn a_cluster_that_is_gone_or_silent_is_told_in_time() {
+        let check = |url: &str, codes: &[&str]| {
+            let started = Instant::now();
+            let failed = Error::from(rpc(url).unwrap().call(ShowCollections {}).unwrap_err());
+            assert!(codes.contains(&failed.code) && failed.retry_safe, "{failed}");
+            assert!(started.elapsed() < Duration::from_secs(2));
+        };
+        // It takes connections into its queue and never says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        check(&format!("http://{}", silent.local_addr().unwrap()), &["store_timeout", "store_unreachable"]);
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        check(&format!("http://{gone}"), &["store_unreachable"]);
+    }
+
+    #[test]
+    fn a_connection_may_be_dropped_anywhere() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { drop(rpc("http://127.0.0.1:1").unwrap()) });
+    }
+
+    #[test]
+    fn what_a_cluster_refuses_is_told_apart() {
+        let check = |error_code, code, expected: &str| {
+            let status = Status { error_code, code, reason: String::from("why") };
+            let found = match checked::<crate::milvus::proto::DropCollection>(status) {
+                Ok(_) => "fine",
+                Err(Refused::NotFound(_)) => "not found",
+                Err(Refused::Busy(_)) => "busy",
+                Err(Refused::Failed(_)) => "failed",
+            };
+            assert_eq!(found, expected, "{error_code} {code}");
+        };
+        check(0, 0, "fine");
+        check(4, 100, "not found");
+        check(0, 100, "not found");
+        check(49, 8, "busy");
+        check(1, 1100, "failed");
+    }
 }

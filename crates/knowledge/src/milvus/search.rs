@@ -27,6 +27,9 @@ const WORDS_MAX: usize = 256;
 /// The least breadth of a search in the graph; it must not be below the number of candidates.
 const BREADTH_MIN: usize = 128;
 
+/// How often a question is asked while passages that it finds are taken out.
+const TRIES: usize = 4;
+
 /// The fields of a passage that is given back.
 const SHOWN: &[&str] = &[
     layout::ID,
@@ -65,20 +68,28 @@ impl Asking<'_> {
             return Err(Refused::Failed(error.with_detail(detail)));
         }
         let words = bounded(question_words(&mut self.analyzer, question));
-        let (bm25, dense) = match Within::of(&options.scope).and("") {
-            Some(expression) => self.rank(&words, vector, &expression, options.candidates)?,
-            None => (Ranking::new(), vector.map(|_| Ranking::new())),
+        let mut tries = TRIES;
+        let (keys, bm25, dense, fused, fetched) = loop {
+            let (bm25, dense) = match Within::of(&options.scope).and("") {
+                Some(expression) => self.rank(&words, vector, &expression, options.candidates)?,
+                None => (Ranking::new(), vector.map(|_| Ranking::new())),
+            };
+            let keys = Keys::of(&bm25, dense.as_deref());
+            let (bm25, dense) = (keys.numbered(&bm25), dense.map(|dense| keys.numbered(&dense)));
+            let mut fused = fuse(&bm25, dense.as_deref(), options.weight_dense);
+            fused.truncate(options.passages_max.max(PASSAGES_READ));
+            let first_by_words = bm25.first().map(|(_, place)| *place);
+            let places = fused.iter().map(|fused| fused.place).chain(first_by_words);
+            let fetched = self.fetch(&keys, places)?;
+            tries -= 1;
+            // A feed may have taken out what was found: what came in its place is found now.
+            if tries == 0 || fused.iter().all(|fused| fetched.has(&keys, fused.place)) {
+                break (keys, bm25, dense, fused, fetched);
+            }
         };
-        let keys = Keys::of(&bm25, dense.as_deref());
-        let (bm25, dense) = (keys.numbered(&bm25), dense.map(|dense| keys.numbered(&dense)));
-        let fused = fuse(&bm25, dense.as_deref(), options.weight_dense);
-        let wanted = &fused[..fused.len().min(options.passages_max.max(PASSAGES_READ))];
         let first_by_words = bm25.first().map(|(_, place)| *place);
-        let fetched = self.fetch(&keys, wanted.iter().map(|fused| fused.place).chain(first_by_words))?;
-        let mut passages: Vec<Passage> = wanted
-            .iter()
-            .filter_map(|fused| fetched.passage(keys.key(fused.place)?, fused, vector))
-            .collect();
+        let mut passages: Vec<Passage> =
+            fused.iter().filter_map(|fused| fetched.passage(keys.key(fused.place)?, fused, vector)).collect();
         let near = vector.map(|vector| Near {
             by_vector: dense.as_ref().and_then(|dense| dense.first()).map_or(0.0, |(cosine, _)| *cosine),
             by_words: first_by_words
@@ -249,6 +260,10 @@ impl Fetched {
 
     fn row(&self, key: &str) -> Option<(&Table, usize)> {
         Some((self.table.as_ref()?, *self.rows.get(key)?))
+    }
+
+    fn has(&self, keys: &Keys, place: DocAddress) -> bool {
+        keys.key(place).is_some_and(|key| self.rows.contains_key(key))
     }
 
     /// `None` where the passage was taken out between the rankings and now.
