@@ -9,16 +9,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use api::{Embed, Error, Fault};
 use tantivy::indexer::NoMergePolicy;
+use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{IndexWriter, TantivyDocument};
 
 use crate::chunk::{Chunk, chunks};
 use crate::corpus::{Corpus, Document, Files, Found, Skipped};
 use crate::errors::{not_built, unwritable};
 use crate::generation::Shelf;
+use crate::languages::Language;
 use crate::manifest::Manifest;
 use crate::schema::{self, Fields, Row};
 use crate::vectors::Vectors;
-use crate::words::{ANALYSIS, analyzer};
+use crate::words::{ANALYSIS, Analysis};
 
 /// The folder of a generation that Tantivy writes.
 pub(crate) const TEXT: &str = "text";
@@ -146,6 +148,7 @@ pub fn build(
 /// A passage that waits for its vector.
 struct Waiting {
     document: Arc<Document>,
+    language: Language,
     chunk: Chunk,
 }
 
@@ -219,9 +222,10 @@ impl<'a> Build<'a> {
         self.state.documents += 1;
         self.report.text_bytes += document.extracted.text.len() as u64;
         let chunks = chunks(&document.extracted, self.embed);
+        let language = Language::of(&document.extracted.text);
         let document = Arc::new(document);
         for chunk in chunks {
-            self.waiting.push(Waiting { document: document.clone(), chunk });
+            self.waiting.push(Waiting { document: document.clone(), language, chunk });
             if self.waiting.len() >= BATCH_PASSAGES {
                 self.flush()?;
             }
@@ -247,7 +251,7 @@ impl<'a> Build<'a> {
             let detail = format!("the encoder gave {} vectors for {} texts", vectors.len(), waiting.len());
             return Err(Error::internal(detail));
         }
-        for (Waiting { document, chunk }, vector) in waiting.iter().zip(&vectors) {
+        for (Waiting { document, language, chunk }, vector) in waiting.iter().zip(&vectors) {
             let row = Row {
                 file: &document.name,
                 title: &document.extracted.title,
@@ -255,7 +259,7 @@ impl<'a> Build<'a> {
                 body: &document.extracted.text[chunk.span.clone()],
                 span: (chunk.span.start, chunk.span.end),
                 hash: &document.hash,
-                language: "en",
+                language: *language,
                 attributes: &document.attributes,
                 vector,
             };
@@ -293,7 +297,7 @@ fn open_writer(path: &Path, dimensions: usize) -> tantivy::Result<(Fields, Index
         .schema(schema)
         .register_plugin(Arc::new(Vectors::new(dimensions)))
         .create_in_dir(path)?;
-    index.tokenizers().register(ANALYSIS, analyzer());
+    index.tokenizers().register(ANALYSIS, TextAnalyzer::from(Analysis::default()));
     // One thread keeps passages in the order of the corpus; the encoder takes nearly all of the time.
     let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
     writer.set_merge_policy(Box::new(NoMergePolicy));

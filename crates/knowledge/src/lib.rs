@@ -5,16 +5,21 @@
 //! retrieve, and to serve bytes that are not what was written. Everything here blocks: call it off the runtime's
 //! threads.
 
+mod admitted;
+mod best;
 mod build;
 mod chunk;
 mod corpus;
 mod coverage;
 mod errors;
 mod extract;
+mod filter;
 mod frozen;
 mod fuse;
 mod generation;
+mod highlight;
 mod index;
+mod languages;
 mod lexical;
 mod manifest;
 mod milvus;
@@ -23,6 +28,7 @@ mod reader;
 mod scan;
 mod schema;
 mod scope;
+mod search;
 mod sentences;
 mod store;
 #[cfg(test)]
@@ -34,11 +40,13 @@ mod words;
 
 pub use build::{BuildReport, Progress, Stage, build, fingerprint};
 pub use corpus::{Corpus, Skipped};
+pub use filter::Filter;
 pub use generation::is_generation;
-pub use index::{Index, Opened, SearchOptions, Stats, open};
+pub use index::{Index, Opened, Stats, open};
 pub use manifest::{FileSum, Manifest};
 pub use milvus::{Milvus, MilvusOptions};
 pub use prompt::{cite, prompt};
 pub use reader::{Answer, read_extractively};
 pub use scope::Scope;
+pub use search::{Ranking, SearchOptions};
 pub use store::{Feed, FeedReport, Listed, Store, Upload};

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use api::{Citation, Embed, Error, Findings};
 
+use crate::languages::Language;
 use crate::prompt::cite;
 use crate::sentences::units;
 use crate::words::{analyzer, question_words, words};
@@ -95,7 +96,7 @@ fn weigh(
         return Ok(quotes);
     }
     let vectors = embed.embed(&texts)?;
-    let mut analyzer = analyzer();
+    let mut analyzer = analyzer(Language::English);
     let asked: HashSet<String> = question_words(&mut analyzer, question).into_iter().collect();
     for (quote, (vector, text)) in quotes.iter_mut().zip(vectors.iter().zip(texts)) {
         let said: HashSet<String> = words(&mut analyzer, text).into_iter().collect();

@@ -1,10 +1,8 @@
 //! The nearest vectors by exact scan: every code is compared, the best are compared again with their exact rows.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use tantivy::{DocAddress, DocId};
 
+use crate::best::Best;
 use crate::vectors::{Component, code};
 
 /// The codes' best, as a multiple of what is asked for, that are compared exactly. Bytes order the true first hundred
@@ -24,9 +22,7 @@ pub(crate) fn nearest(
 ) -> Vec<(f32, DocAddress)> {
     let question_code: Vec<i16> =
         code(question).into_iter().map(|byte| i16::from(byte.cast_signed())).collect();
-    let kept_max = limit.saturating_mul(RESCORED_PER_WANTED);
-    let mut kept: BinaryHeap<Reverse<Near>> = BinaryHeap::with_capacity(kept_max.min(10_000) + 1);
-    let mut worst = f32::NEG_INFINITY;
+    let mut nearest = Best::new(limit.saturating_mul(RESCORED_PER_WANTED));
     let mut dots = Vec::with_capacity(BLOCK);
     for (segment, component) in (0_u32..).zip(segments) {
         let mut document: DocId = 0;
@@ -34,56 +30,21 @@ pub(crate) fn nearest(
             dot_each(codes, &question_code, &mut dots);
             for (dot, scale) in dots.iter().zip(scales) {
                 let score = *dot as f32 * scale;
-                if score > worst && admit(segment, document) {
-                    kept.push(Reverse(Near { score, place: DocAddress::new(segment, document) }));
-                    if kept.len() > kept_max {
-                        kept.pop();
-                        worst = kept.peek().map_or(worst, |least| least.0.score);
-                    }
+                if score > nearest.worst() && admit(segment, document) {
+                    nearest.offer(score, DocAddress::new(segment, document));
                 }
                 document += 1;
             }
         }
     }
-    let mut found: Vec<(f32, DocAddress)> = kept
-        .into_iter()
-        .filter_map(|Reverse(near)| {
-            let component = segments.get(near.place.segment_ord as usize)?;
-            Some((component.cosine(near.place.doc_id, question), near.place))
-        })
-        .collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    found.truncate(limit);
-    found
-}
-
-/// A document and how near its code is.
-#[derive(Clone, Copy, Debug)]
-struct Near {
-    score: f32,
-    place: DocAddress,
-}
-
-impl Ord for Near {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // Of equals the earlier document is the better one.
-        self.score.total_cmp(&other.score).then(other.place.cmp(&self.place))
+    let mut exact = Best::new(limit);
+    for (_, place) in nearest.into_ranking() {
+        if let Some(component) = segments.get(place.segment_ord as usize) {
+            exact.offer(component.cosine(place.doc_id, question), place);
+        }
     }
+    exact.into_ranking()
 }
-
-impl PartialOrd for Near {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Near {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Near {}
 
 /// The dot products of `question` and each of the codes that lie one after another in `codes`.
 fn dot_each(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {

@@ -7,11 +7,15 @@ use tantivy::schema::{
 };
 use tantivy::{TantivyDocument, TantivyError};
 
+use crate::languages::Language;
 use crate::vectors;
-use crate::words::ANALYSIS;
+use crate::words::{ANALYSIS, marked};
 
 /// Grows with every change of fields, analysis, vectors or manifest: an index of another number is built anew.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
+
+/// The field of the attributes, as its columns are called.
+pub(crate) const ATTRIBUTES: &str = "attributes";
 
 /// The fields, by their use.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +24,13 @@ pub(crate) struct Fields {
     pub(crate) file: Field,
     /// The document's name and each folder above it: what a scope is checked against.
     pub(crate) within: Field,
+    /// Words alone, each after a mark of its language: what is shown stands in `heading` and `text`.
     pub(crate) title: Field,
     pub(crate) section: Field,
     pub(crate) body: Field,
+    /// The headings above the passage, and what it says.
+    pub(crate) heading: Field,
+    pub(crate) text: Field,
     /// Bytes of the passage in the document's text.
     pub(crate) start: Field,
     pub(crate) end: Field,
@@ -44,7 +52,7 @@ pub(crate) struct Row<'a> {
     pub(crate) body: &'a str,
     pub(crate) span: (usize, usize),
     pub(crate) hash: &'a str,
-    pub(crate) language: &'a str,
+    pub(crate) language: Language,
     pub(crate) attributes: &'a Map<String, Value>,
     pub(crate) vector: &'a [f32],
 }
@@ -60,16 +68,17 @@ pub(crate) fn schema(dimensions: usize) -> Schema {
     schema.add_text_field("file", STRING | STORED);
     schema.add_text_field("within", STRING);
     schema.add_text_field("title", words(IndexRecordOption::WithFreqs));
-    schema.add_text_field("section", words(IndexRecordOption::WithFreqs) | STORED);
+    schema.add_text_field("section", words(IndexRecordOption::WithFreqs));
     // Positions are for phrases.
-    schema.add_text_field("body", words(IndexRecordOption::WithFreqsAndPositions) | STORED);
+    schema.add_text_field("body", words(IndexRecordOption::WithFreqsAndPositions));
+    schema.add_text_field("heading", STORED);
+    schema.add_text_field("text", STORED);
     schema.add_u64_field("start", STORED);
     schema.add_u64_field("end", STORED);
     schema.add_text_field("hash", STRING | STORED);
     schema.add_text_field("language", STRING | STORED);
-    let exact = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::Basic);
-    let attributes = JsonObjectOptions::default().set_indexing_options(exact).set_fast("raw").set_stored();
-    schema.add_json_field("attributes", attributes);
+    // Columns for filters: they are not words.
+    schema.add_json_field(ATTRIBUTES, JsonObjectOptions::default().set_fast("raw").set_stored());
     schema.add_custom_field("vector", vectors::TYPE, json!({ "dimensions": dimensions }));
     schema.build()
 }
@@ -86,11 +95,13 @@ impl Fields {
             title: schema.get_field("title")?,
             section: schema.get_field("section")?,
             body: schema.get_field("body")?,
+            heading: schema.get_field("heading")?,
+            text: schema.get_field("text")?,
             start: schema.get_field("start")?,
             end: schema.get_field("end")?,
             hash: schema.get_field("hash")?,
             language: schema.get_field("language")?,
-            attributes: schema.get_field("attributes")?,
+            attributes: schema.get_field(ATTRIBUTES)?,
             vector: schema.get_field("vector")?,
         })
     }
@@ -102,18 +113,29 @@ impl Fields {
         for folder in folders(row.file) {
             document.add_text(self.within, folder);
         }
-        document.add_text(self.title, row.title);
-        document.add_text(self.section, row.section);
-        document.add_text(self.body, row.body);
+        for (field, words) in [(self.title, row.title), (self.section, row.section), (self.body, row.body)] {
+            if !words.is_empty() {
+                document.add_text(field, marked(words, row.language));
+            }
+        }
+        document.add_text(self.heading, row.section);
+        document.add_text(self.text, row.body);
         document.add_u64(self.start, row.span.0 as u64);
         document.add_u64(self.end, row.span.1 as u64);
         document.add_text(self.hash, row.hash);
-        document.add_text(self.language, row.language);
-        let attributes =
-            row.attributes.iter().map(|(key, value)| (key.clone(), OwnedValue::from(value.clone())));
+        document.add_text(self.language, row.language.code());
+        let attributes = row.attributes.iter().map(|(key, value)| (key.clone(), attribute(value)));
         document.add_object(self.attributes, attributes.collect());
         document.add_custom(self.vector, &vectors::to_bytes(row.vector));
         document
+    }
+}
+
+/// An attribute as Tantivy takes it. Its own conversion makes dates of strings that look like one.
+fn attribute(value: &Value) -> OwnedValue {
+    match value {
+        Value::String(text) => OwnedValue::Str(text.clone()),
+        _ => OwnedValue::from(value.clone()),
     }
 }
 

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::build::Progress;
 use crate::corpus::{Corpus, Skipped};
-use crate::index::{SearchOptions, Stats};
+use crate::index::Stats;
 use crate::scope::Scope;
+use crate::search::SearchOptions;
 
 /// A named collection of documents that can be searched and fed. Every method blocks: call it off the runtime's threads.
 pub trait Store: Send + Sync + std::fmt::Debug {

@@ -1,6 +1,71 @@
-//! An encoder for tests alone: words hashed into a few dimensions, so that texts with common words are near.
+//! For tests alone: an encoder that hashes words into a few dimensions, so that texts with common words are near, and
+//! passages in Tantivy without any files.
+
+use std::sync::Arc;
 
 use api::{Embed, Error, Vector};
+use serde_json::{Map, Value};
+use tantivy::indexer::NoMergePolicy;
+use tantivy::tokenizer::TextAnalyzer;
+use tantivy::{IndexWriter, Searcher, Term};
+
+use crate::languages::Language;
+use crate::schema::{Fields, Row, schema};
+use crate::vectors::Vectors;
+use crate::words::{ANALYSIS, Analysis};
+
+/// A passage to write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) file: String,
+    pub(crate) title: String,
+    pub(crate) section: String,
+    pub(crate) body: String,
+    pub(crate) language: Language,
+    pub(crate) attributes: Map<String, Value>,
+    /// Of two dimensions where it is empty.
+    pub(crate) vector: Vec<f32>,
+}
+
+/// Passages in memory, `per_segment` to a segment, without the ones in these places.
+pub(crate) fn written(rows: &[Written], per_segment: usize, deleted: &[usize]) -> (Searcher, Fields) {
+    let dimensions = rows.first().map_or(0, |row| row.vector.len()).max(2);
+    let schema = schema(dimensions);
+    let fields = Fields::of(&schema).unwrap();
+    let index = tantivy::Index::builder()
+        .schema(schema)
+        .register_plugin(Arc::new(Vectors::new(dimensions)))
+        .create_in_ram()
+        .unwrap();
+    index.tokenizers().register(ANALYSIS, TextAnalyzer::from(Analysis::default()));
+    let mut writer: IndexWriter = index.writer_with_num_threads(1, 20_000_000).unwrap();
+    writer.set_merge_policy(Box::new(NoMergePolicy));
+    for rows in rows.chunks(per_segment) {
+        for row in rows {
+            let zeros = vec![0.0; dimensions];
+            let row = Row {
+                file: &row.file,
+                title: &row.title,
+                section: &row.section,
+                body: &row.body,
+                span: (0, row.body.len()),
+                hash: "",
+                language: row.language,
+                attributes: &row.attributes,
+                vector: if row.vector.is_empty() { &zeros } else { &row.vector },
+            };
+            writer.add_document(fields.document(&row)).unwrap();
+        }
+        writer.commit().unwrap();
+    }
+    for place in deleted {
+        if let Some(row) = rows.get(*place) {
+            writer.delete_term(Term::from_field_text(fields.file, &row.file));
+        }
+    }
+    writer.commit().unwrap();
+    (index.reader().unwrap().searcher(), fields)
+}
 
 /// See the module.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::testing::HashEmbed;
 use crate::{
-    Corpus, Index, Opened, Scope, SearchOptions, Stage, build, fingerprint, open, read_extractively,
+    Corpus, Index, Opened, Ranking, Scope, SearchOptions, Stage, build, fingerprint, open, read_extractively,
 };
 
 /// A corpus in a folder of its own, and the index beside it.
@@ -178,6 +178,56 @@ fn a_scope_hides_what_is_outside() {
     check(&["op", "nowhere"], &[]);
     check(&[], &[]);
     check(&["guide.md", "q1"], &["guide.md", "q1"]);
+}
+
+#[test]
+fn words_of_the_question_are_marked() {
+    let site = Site::small();
+    site.build();
+    let question = "When does the ending of budgets come?";
+    let best = &site.ready().search(question, None, &SearchOptions::default()).unwrap().passages[0];
+    let marked: Vec<&str> = best.highlights.iter().map(|&(start, end)| &best.text[start..end]).collect();
+    assert_eq!(marked, ["budget", "ends"]);
+}
+
+#[test]
+fn each_document_is_found_in_its_language() {
+    let german = "Die Anfragen werden an das billigste Gleis geschickt, das sie ans Ziel bringt. Was nicht passt, wird \
+                  abgelehnt, und die Häuser am Gleis bleiben stehen.";
+    let site = Site::small();
+    site.write("de.txt", german.as_bytes());
+    site.write("ja.txt", "予算は真夜中に終わります。GPU上の推論は速いです。".as_bytes());
+    site.build();
+    let index = site.ready();
+    let check = |question: &str, file: &str, marked: &str| {
+        let found = index.search(question, None, &SearchOptions::default()).unwrap();
+        let best = &found.passages[0];
+        let (start, end) = best.highlights[0];
+        assert_eq!((best.file.as_str(), &best.text[start..end]), (file, marked), "{question}");
+    };
+    check("Welches Haus steht dort?", "de.txt", "Häuser");
+    check("which routing", "guide.md", "routes");
+    check("推論の速さ", "ja.txt", "推論");
+    check("inference on a GPU", "ja.txt", "GPU");
+}
+
+#[test]
+fn each_ranking_can_be_asked_alone() {
+    let site = Site::small();
+    site.build();
+    let index = site.ready();
+    let question = "budget midnight";
+    let vector = site.embed.one(question);
+    let ask = |ranking, vector| {
+        let options = SearchOptions { ranking, ..SearchOptions::default() };
+        index.search(question, vector, &options).unwrap().passages
+    };
+    assert!(ask(Ranking::Words, Some(&vector[..])).iter().all(|passage| passage.bm25 > 0.0));
+    let by_vectors = ask(Ranking::Vectors, Some(&vector[..]));
+    assert_eq!(by_vectors.len(), 4);
+    assert!(by_vectors.is_sorted_by(|a, b| a.cosine >= b.cosine));
+    assert_eq!(ask(Ranking::Vectors, None), []);
+    assert_eq!(ask(Ranking::Hybrid, Some(&vector[..])).len(), 4);
 }
 
 #[test]

@@ -1,27 +1,79 @@
 //! Text into the words that BM25 counts: the same for documents and questions.
 //!
 //! Runs of letters and digits are words; scripts that are written without spaces become overlapping pairs of
-//! characters, as Lucene's CJK analysis does. Then: lower case, accents off, stop words out, English stems.
+//! characters, as Lucene's CJK analysis does. Then: lower case, and the stop words and stems of the document's
+//! language; accents off.
+
+use std::collections::HashSet;
 
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token,
-    TokenStream, Tokenizer,
+    AsciiFoldingFilter, BoxTokenStream, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer,
+    Token, TokenStream, Tokenizer,
 };
 
+use crate::languages::Language;
+
 /// The analysis's name in the schema: part of what makes an old index unreadable.
-pub(crate) const ANALYSIS: &str = "words_en_1";
+pub(crate) const ANALYSIS: &str = "words_2";
 
 /// Longer runs are encoded data, not words.
 const WORD_BYTES_MAX: usize = 64;
 
-/// The analysis of documents and questions.
-pub(crate) fn analyzer() -> TextAnalyzer {
+/// The first of the characters, for private use by Unicode, that say which language a text is in.
+const FIRST_MARK: u32 = 0xF_0000;
+
+/// The analysis of a text in one language.
+pub(crate) fn analyzer(language: Language) -> TextAnalyzer {
     let words = TextAnalyzer::builder(Words::default())
         .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter);
-    let stop = StopWordFilter::new(Language::English).unwrap_or_else(|| StopWordFilter::remove([]));
-    words.filter(stop).filter(Stemmer::new(Language::English)).build()
+        .filter(LowerCaser);
+    let stop = StopWordFilter::new(language.snowball()).unwrap_or_else(|| StopWordFilter::remove([]));
+    let stems = Stemmer::new(language.snowball());
+    match language {
+        // English accents are foreign to its stems.
+        Language::English => words.filter(AsciiFoldingFilter).filter(stop).filter(stems).build(),
+        _ => words.filter(stop).filter(stems).filter(AsciiFoldingFilter).build(),
+    }
+}
+
+/// The analysis of texts that [`marked`] has marked, each in its language.
+#[derive(Clone)]
+pub(crate) struct Analysis {
+    of_language: Vec<Option<TextAnalyzer>>,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self { of_language: vec![None; Language::ALL.len()] }
+    }
+}
+
+impl Tokenizer for Analysis {
+    type TokenStream<'a> = BoxTokenStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> BoxTokenStream<'a> {
+        let (language, text) = unmarked(text);
+        let ours = &mut self.of_language[language.number()];
+        ours.get_or_insert_with(|| analyzer(language)).token_stream(text)
+    }
+}
+
+/// `text` with a character before it that tells [`Analysis`] its language. Tantivy hands an analysis nothing but text.
+pub(crate) fn marked(text: &str, language: Language) -> String {
+    let mark = u32::try_from(language.number()).ok().and_then(|number| char::from_u32(FIRST_MARK + number));
+    let mut marked = String::with_capacity(text.len() + 4);
+    marked.extend(mark);
+    marked.push_str(text);
+    marked
+}
+
+fn unmarked(text: &str) -> (Language, &str) {
+    let number = text.chars().next().and_then(|first| u32::from(first).checked_sub(FIRST_MARK));
+    let language = number.and_then(|number| Language::ALL.get(number as usize));
+    match language {
+        Some(language) => (*language, text.get(4..).unwrap_or_default()),
+        None => (Language::English, text),
+    }
 }
 
 /// The words of `text` as they are in the index, in order, with repeats.
@@ -43,11 +95,31 @@ const EMPTY_WORDS: &[&str] = &[
     "whi", "which", "while", "who", "whom", "whose", "would", "you", "your",
 ];
 
-/// The words of a question that say something about its subject, in order, with repeats; all where none does.
+/// The words of a question that say something about its subject, in order, with repeats; all where none does. `analyzer`
+/// is the English one.
 pub(crate) fn question_words(analyzer: &mut TextAnalyzer, question: &str) -> Vec<String> {
     let all = words(analyzer, question);
     let some: Vec<String> = all.iter().filter(|word| says_something(word)).cloned().collect();
     if some.is_empty() { all } else { some }
+}
+
+/// The words of a question as passages in any of `analyzers`' languages may have them: the first language's words in order,
+/// with repeats, then what the others add.
+pub(crate) fn question_words_in(analyzers: &mut [(Language, TextAnalyzer)], question: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for (language, analyzer) in analyzers {
+        let found = match language {
+            Language::English => question_words(analyzer, question),
+            _ => words(analyzer, question),
+        };
+        if all.is_empty() {
+            all = found;
+            continue;
+        }
+        let known: HashSet<String> = all.iter().cloned().collect();
+        all.extend(found.into_iter().filter(|word| !known.contains(word)));
+    }
+    all
 }
 
 /// Whether a word of the analysis can tell one subject from another.
@@ -143,7 +215,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        assert_eq!(words(&mut analyzer(), text), expected, "{text:?}");
+        assert_eq!(words(&mut analyzer(Language::English), text), expected, "{text:?}");
     }
 
     #[test]
@@ -160,7 +232,7 @@ mod tests {
     #[test]
     fn questions_lose_their_empty_words() {
         assert!(EMPTY_WORDS.is_sorted());
-        let mut analyzer = analyzer();
+        let mut analyzer = analyzer(Language::English);
         for word in EMPTY_WORDS {
             assert!(analyzer.token_stream(word).advance(), "{word} is a stop word already");
         }
@@ -174,5 +246,39 @@ mod tests {
         check("字", &["字"]);
         check("GPU上の推論、字 abc漢字", &["gpu", "上の", "の推", "推論", "字", "abc", "漢字"]);
         check("한국어 검색", &["한국", "국어", "검색"]);
+    }
+
+    #[test]
+    fn each_language_has_its_stems() {
+        let check = |language, text: &str, expected: &[&str]| {
+            assert_eq!(words(&mut analyzer(language), text), expected, "{text:?}");
+            // As the index sees it, whatever the text begins with.
+            for text in [text.to_owned(), marked(text, Language::German)] {
+                let mut indexed = Vec::new();
+                let marked = marked(&text, language);
+                Analysis::default()
+                    .token_stream(&marked)
+                    .process(&mut |token| indexed.push(token.text.clone()));
+                assert_eq!(indexed, expected, "{text:?}");
+            }
+        };
+        check(Language::English, "The budgets of the houses", &["budget", "hous"]);
+        check(Language::German, "Die Häuser und die Budgets für das Haus", &["haus", "budg", "haus"]);
+        check(Language::French, "Les requêtes sont envoyées", &["requet", "envoi"]);
+        check(Language::Russian, "Запросы и бюджеты", &["запрос", "бюджет"]);
+        check(Language::German, "GPUs für 推論", &["gpus", "推論"]);
+    }
+
+    #[test]
+    fn a_question_is_read_in_every_language() {
+        let of = |languages: &[Language], question: &str| {
+            let mut analyzers: Vec<_> =
+                languages.iter().map(|&language| (language, analyzer(language))).collect();
+            question_words_in(&mut analyzers, question)
+        };
+        let both = [Language::English, Language::German];
+        assert_eq!(of(&both[..1], "What do houses cost?"), ["hous", "cost"]);
+        assert_eq!(of(&both, "Was kosten Häuser, was?"), ["kosten", "hauser", "kost", "haus"]);
+        assert_eq!(of(&both[1..], "Was kosten Häuser?"), ["kost", "haus"]);
     }
 }
