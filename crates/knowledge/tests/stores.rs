@@ -4,9 +4,6 @@
 mod contract;
 #[cfg(test)]
 mod server;
-#[cfg(test)]
-#[path = "../src/testing.rs"]
-mod testing;
 
 use knowledge::{Milvus, MilvusOptions};
 

@@ -11,6 +11,8 @@ use api::{Error, Fault};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
+use crate::languages::Language;
+
 use super::layout::{self, Table};
 use super::proto::{
     AlterAlias, CreateAlias, CreateCollection, CreateIndex, DescribeCollection, DropCollection, Flush,
@@ -68,6 +70,8 @@ pub(super) struct Served {
     /// Passages, when it was asked.
     pub(super) passages: u64,
     seen: Instant,
+    /// That its passages are written in.
+    pub(super) languages: Vec<Language>,
     /// In how many passages a word stands.
     frequencies: Mutex<HashMap<String, u64>>,
 }
@@ -141,15 +145,24 @@ pub(super) enum Found {
 /// # Errors
 /// The cluster cannot be asked, or the name is that of a collection that is not ours.
 pub(super) fn find(rpc: &Rpc, alias: &str, embedder: &str) -> Result<Found, Error> {
+    match looked_up(rpc, alias, embedder) {
+        // It was replaced this moment.
+        Err(Refused::NotFound(_)) => Ok(looked_up(rpc, alias, embedder)?),
+        found => Ok(found?),
+    }
+}
+
+fn looked_up(rpc: &Rpc, alias: &str, embedder: &str) -> Result<Found, Refused> {
     let described = match rpc.call(DescribeCollection { collection: alias.to_owned() }) {
         Ok(described) => described,
         Err(Refused::NotFound(_)) => return Ok(Found::Missing),
-        Err(refused) => return Err(refused.into()),
+        Err(refused) => return Err(refused),
     };
     let collection = described.collection;
     if collection == alias {
         let message = "The name of this store is that of a collection in the cluster that Pointsman did not make: choose another name.";
-        return Err(Error::new(Fault::Unavailable, "store_name_taken", message).with_detail(collection));
+        let error = Error::new(Fault::Unavailable, "store_name_taken", message);
+        return Err(Refused::Failed(error.with_detail(collection)));
     }
     let property = described.properties.iter().find(|property| property.key == MARK);
     let description = described.schema.map(|schema| schema.description);
@@ -160,16 +173,20 @@ pub(super) fn find(rpc: &Rpc, alias: &str, embedder: &str) -> Result<Found, Erro
     if let Some(why) = mark.stale(embedder) {
         return Ok(Found::Stale { collection, why });
     }
-    let passages = match rpc.call(count(&collection, String::new(), consistency::BOUNDED)) {
-        Ok(queried) => counted(&Table(queried.columns)),
-        // It was replaced this moment.
-        Err(Refused::NotFound(_)) => return find(rpc, alias, embedder),
-        Err(refused) => return Err(refused.into()),
-    };
+    let count = |expression: String| rpc.start(count(&collection, expression, consistency::BOUNDED));
+    let all = count(String::new());
+    let of_language = |language: &Language| count(format!("{} == \"{}\"", layout::LANGUAGE, language.code()));
+    let mut of_languages: Vec<_> = Language::ALL.iter().map(of_language).rev().collect();
+    let passages = counted(&Table(all.wait()?.columns));
+    let languages = Language::among(passages, |_| match of_languages.pop() {
+        Some(pending) => Ok(counted(&Table(pending.wait()?.columns))),
+        None => Ok::<u64, Refused>(0),
+    })?;
     Ok(Found::Served(Served {
         collection,
         dimensions: mark.dimensions,
         passages,
+        languages,
         seen: Instant::now(),
         frequencies: Mutex::default(),
     }))

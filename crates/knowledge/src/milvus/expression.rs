@@ -3,9 +3,12 @@
 //! Whatever a caller named stands in them as a quoted string: no character of it is syntax. Milvus and milvus-lite agree on
 //! few escapes, so other control characters are refused before they come here: no name in a store has them.
 
+use api::{Error, Fault};
+
+use crate::filter::{Condition, Filter, Scalar, Side, Test};
 use crate::scope::Scope;
 
-use super::layout;
+use super::{facets, layout};
 
 /// What Milvus makes of a folder's name is the name, character by character.
 pub(super) fn quoted(text: &str) -> String {
@@ -36,39 +39,90 @@ pub(super) fn is_unsayable(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
-/// What a scope lets be found.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Within {
-    Everything,
-    Nothing,
-    /// What this expression is true of.
-    Where(String),
-}
-
-impl Within {
-    pub(super) fn of(scope: &Scope) -> Self {
-        let Some(folders) = scope.folders() else { return Self::Everything };
+/// What scope and filter let be found, as an expression that may be empty; `None` where that is nothing.
+///
+/// # Errors
+/// The filter asks for an order of texts that no expression can carry.
+pub(super) fn admitting(scope: &Scope, filter: Option<&Filter>) -> Result<Option<String>, Error> {
+    let mut parts = Vec::new();
+    if let Some(folders) = scope.folders() {
         let folders: Vec<&str> =
             folders.iter().map(String::as_str).filter(|folder| !is_unsayable(folder)).collect();
         if folders.is_empty() {
-            return Self::Nothing;
+            return Ok(None);
         }
-        Self::Where(format!("array_contains_any({}, {})", layout::WITHIN, list(folders)))
+        parts.push(format!("array_contains_any({}, {})", layout::WITHIN, list(folders)));
     }
+    if let Some(filter) = filter {
+        parts.push(condition(filter.condition())?);
+    }
+    Ok(Some(parts.join(" and ")))
+}
 
-    /// As an expression, with `more` that must be true as well; `None` where nothing can be found.
-    pub(super) fn and(&self, more: &str) -> Option<String> {
-        match (self, more.is_empty()) {
-            (Self::Nothing, _) => None,
-            (Self::Everything, _) => Some(more.to_owned()),
-            (Self::Where(within), true) => Some(within.clone()),
-            (Self::Where(within), false) => Some(format!("({within}) and ({more})")),
-        }
+/// Both expressions, where there are two.
+pub(super) fn both(one: &str, other: &str) -> String {
+    match (one.is_empty(), other.is_empty()) {
+        (true, _) => other.to_owned(),
+        (_, true) => one.to_owned(),
+        (false, false) => format!("({one}) and ({other})"),
     }
+}
+
+fn condition(asked: &Condition) -> Result<String, Error> {
+    let joined = |parts: &[Condition], word: &str| {
+        let parts = parts.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
+        Ok(format!("({})", parts.join(word)))
+    };
+    match asked {
+        Condition::All(parts) => joined(parts, " and "),
+        Condition::Any(parts) => joined(parts, " or "),
+        Condition::Attribute { key, test: Test::OneOf(values) } => Ok(one_of(key, values)),
+        Condition::Attribute { key, test: Test::NoneOf(values) } => {
+            Ok(format!("(not {})", one_of(key, values)))
+        }
+        Condition::Attribute { key, test: Test::Ordered(side, bound) } => ordered(key, *side, bound),
+    }
+}
+
+/// By the facets, which every row has: what is asked of a missing attribute is then as certain as all else.
+fn one_of(key: &str, values: &[Scalar]) -> String {
+    let facets: Vec<String> = values.iter().flat_map(|value| facets::asked(key, value)).collect();
+    if facets.is_empty() {
+        return format!("{} < 0", layout::NUMBER);
+    }
+    format!("array_contains_any({}, {})", layout::FACETS, list(facets.iter().map(String::as_str)))
+}
+
+fn ordered(key: &str, side: Side, bound: &Scalar) -> Result<String, Error> {
+    let operator = match side {
+        Side::Above => ">",
+        Side::AtLeast => ">=",
+        Side::Below => "<",
+        Side::AtMost => "<=",
+    };
+    let carried = |text: &str| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    let bound = match bound {
+        Scalar::Text(text) if carried(text) => quoted(text),
+        Scalar::Whole(number) if i64::try_from(*number).is_ok() => number.to_string(),
+        Scalar::Whole(number) => format!("{:?}", *number as f64),
+        Scalar::Real(number) => format!("{number:?}"),
+        Scalar::Text(_) | Scalar::Truth(_) => return Err(unordered()),
+    };
+    if !carried(key) {
+        return Err(unordered());
+    }
+    Ok(format!("({}[{}] {operator} {bound})", layout::ATTRIBUTES, quoted(key)))
+}
+
+fn unordered() -> Error {
+    let message = "A filter of this store cannot order texts with control characters.";
+    Error::new(Fault::BadRequest, "invalid_filter", message).with_param("filters")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -81,22 +135,35 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_an_expression() {
-        let check = |folders: Option<&[&str]>, expected: Within| {
+    fn a_scope_and_a_filter_are_an_expression() {
+        let check = |folders: Option<&[&str]>, filter: Value, expected: Option<&str>| {
             let own = |folders: &[&str]| folders.iter().map(ToString::to_string).collect::<Vec<_>>();
             let scope =
                 folders.map_or(Scope::everything(), |folders| Scope::everything().narrowed(&own(folders)));
-            assert_eq!(Within::of(&scope), expected);
+            let filter = (!filter.is_null()).then(|| Filter::parse(&filter, "filters").unwrap());
+            assert_eq!(admitting(&scope, filter.as_ref()).unwrap().as_deref(), expected);
         };
-        check(None, Within::Everything);
-        check(Some(&[]), Within::Nothing);
-        check(Some(&["a\u{7}"]), Within::Nothing);
+        check(None, Value::Null, Some(""));
+        check(Some(&[]), Value::Null, None);
+        check(Some(&["a\u{7}"]), Value::Null, None);
+        check(Some(&["a", "b/c"]), Value::Null, Some(r#"array_contains_any(within, ["a", "b/c"])"#));
+        let year = json!({"type": "gte", "key": "ye\"ar", "value": 2024});
         check(
-            Some(&["a", "b/c"]),
-            Within::Where(String::from(r#"array_contains_any(within, ["a", "b/c"])"#)),
+            Some(&["a"]),
+            year.clone(),
+            Some(r#"array_contains_any(within, ["a"]) and (attributes["ye\"ar"] >= 2024)"#),
         );
-        assert_eq!(Within::Everything.and("x == 1").as_deref(), Some("x == 1"));
-        assert_eq!(Within::Nothing.and("x == 1"), None);
-        assert_eq!(Within::Where(String::from("y")).and("x").as_deref(), Some("(y) and (x)"));
+        let none = json!({"type": "in", "key": "a", "value": []});
+        check(
+            None,
+            json!({"type": "or", "filters": [none, year]}),
+            Some(r#"(number < 0 or (attributes["ye\"ar"] >= 2024))"#),
+        );
+        let bell = Filter::parse(&json!({"type": "gt", "key": "a", "value": "\u{7}"}), "filters").unwrap();
+        assert_eq!(admitting(&Scope::everything(), Some(&bell)).unwrap_err().code, "invalid_filter");
+        assert_eq!(
+            (both("x", ""), both("", "y"), both("x", "y")),
+            ("x".into(), "y".into(), "(x) and (y)".into())
+        );
     }
 }

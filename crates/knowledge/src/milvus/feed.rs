@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use api::{Embed, Error};
-use tantivy::tokenizer::TextAnalyzer;
 
 use crate::build::{Progress, Stage};
 use crate::chunk::chunks;
 use crate::corpus::{Document, Found, Skipped};
+use crate::languages::Language;
 use crate::schema::Row;
 use crate::store::FeedReport;
 use crate::words::analyzer;
@@ -44,7 +44,6 @@ pub(super) struct Feeding<'a> {
     collection: &'a str,
     embed: &'a dyn Embed,
     progress: &'a dyn Fn(Progress),
-    analyzer: TextAnalyzer,
     /// Nothing is there that could be unchanged or left over.
     is_empty: bool,
     waiting: Vec<Document>,
@@ -88,7 +87,6 @@ impl<'a> Feeding<'a> {
             collection,
             embed,
             progress,
-            analyzer: analyzer(),
             is_empty,
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -176,6 +174,8 @@ impl<'a> Feeding<'a> {
     /// Writes a document that is new or changed, of whose former version the numbers end before `above`.
     fn write(&mut self, document: &Document, above: u64) -> Result<(), Error> {
         let chunks = chunks(&document.extracted, self.embed);
+        let language = Language::of(&document.extracted.text);
+        let mut analyzer = analyzer(language);
         let mut rows = Vec::with_capacity(chunks.len());
         for (number, chunk) in chunks.iter().enumerate() {
             let row = Row {
@@ -185,11 +185,11 @@ impl<'a> Feeding<'a> {
                 body: &document.extracted.text[chunk.span.clone()],
                 span: (chunk.span.start, chunk.span.end),
                 hash: &document.hash,
-                language: "en",
+                language,
                 attributes: &document.attributes,
                 vector: &[],
             };
-            match Kept::of(&row, number, &mut self.analyzer) {
+            match Kept::of(&row, number, &mut analyzer) {
                 Ok(row) => rows.push(row),
                 Err(why) => {
                     self.came.remove(&name_hash(&document.name));

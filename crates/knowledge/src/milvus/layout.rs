@@ -14,6 +14,7 @@ use crate::schema::{Row, folders};
 use crate::words;
 
 use super::expression::is_unsayable;
+use super::facets::{self, FACET_BYTES};
 use super::proto::{
     Arrays, CollectionSchema, Column, FUNCTION_BM25, FieldData, FieldSchema, Floats, FunctionSchema, Json,
     KeyValue, Longs, Scalars, Strings, Values, Vectors, kind,
@@ -38,6 +39,8 @@ pub(super) const PASSAGES: &str = "passages";
 /// Bytes of the whole document's text, in each of its rows.
 pub(super) const TEXT_BYTES: &str = "text_bytes";
 pub(super) const ATTRIBUTES: &str = "attributes";
+/// Hashes of the attributes, to compare them for equality.
+pub(super) const FACETS: &str = "facets";
 pub(super) const DENSE: &str = "dense";
 pub(super) const SPARSE: &str = "sparse";
 
@@ -54,6 +57,8 @@ const HASH_BYTES: usize = 64;
 const LANGUAGE_BYTES_MAX: usize = 16;
 /// The most bytes of a document's attributes: Milvus's own limit.
 const ATTRIBUTES_BYTES_MAX: usize = 65_535;
+/// The most tokens of a document's attributes.
+const FACETS_MAX: usize = 64;
 /// The mark before the hexadecimal digits of a word that ASCII cannot spell.
 const SPELLED: &str = "zx";
 
@@ -70,6 +75,8 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
     let id = FieldSchema { is_primary_key: true, ..text(ID, ID_BYTES_MAX) };
     let limits = [("max_length", NAME_BYTES_MAX.to_string()), ("max_capacity", FOLDERS_MAX.to_string())];
     let within = FieldSchema { element_type: kind::VARCHAR, ..field(WITHIN, kind::ARRAY, &limits) };
+    let limits = [("max_length", FACET_BYTES.to_string()), ("max_capacity", FACETS_MAX.to_string())];
+    let facets = FieldSchema { element_type: kind::VARCHAR, ..field(FACETS, kind::ARRAY, &limits) };
     let analyzed = [
         ("max_length", TEXT_BYTES_MAX.to_string()),
         ("enable_analyzer", String::from("true")),
@@ -95,6 +102,7 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
             number(PASSAGES),
             number(TEXT_BYTES),
             field(ATTRIBUTES, kind::JSON, &[]),
+            facets,
             field(DENSE, kind::FLOAT_VECTOR, &[("dim", dimensions.to_string())]),
             sparse,
         ],
@@ -108,7 +116,7 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
 }
 
 /// What is indexed and how: field and parameters. BM25's constants are Lucene's and Tantivy's.
-pub(super) fn indexes() -> [(&'static str, Vec<KeyValue>); 4] {
+pub(super) fn indexes() -> [(&'static str, Vec<KeyValue>); 5] {
     let index = |kind: &str, metric: Option<&str>, params: &str| {
         let mut all = vec![KeyValue::new("index_type", kind)];
         all.extend(metric.map(|metric| KeyValue::new("metric_type", metric)));
@@ -120,6 +128,7 @@ pub(super) fn indexes() -> [(&'static str, Vec<KeyValue>); 4] {
         (SPARSE, index("SPARSE_INVERTED_INDEX", Some("BM25"), r#"{"bm25_k1":1.2,"bm25_b":0.75}"#)),
         (NAME, index("INVERTED", None, "{}")),
         (NUMBER, index("INVERTED", None, "{}")),
+        (LANGUAGE, index("INVERTED", None, "{}")),
     ]
 }
 
@@ -151,6 +160,7 @@ pub(super) struct Kept {
     hash: String,
     language: String,
     attributes: Vec<u8>,
+    facets: Vec<String>,
     pub(super) vector: Vec<f32>,
     /// Of the whole document.
     pub(super) passages: usize,
@@ -163,6 +173,10 @@ impl Kept {
     pub(super) fn of(row: &Row<'_>, number: usize, analyzer: &mut TextAnalyzer) -> Result<Self, String> {
         let words = counted(analyzer, row);
         let attributes = serde_json::to_vec(row.attributes).map_err(|error| error.to_string())?;
+        let facets = facets::held(row.attributes);
+        if facets.len() > FACETS_MAX {
+            return Err(String::from("it has more attributes than Milvus can hold"));
+        }
         for (what, bytes, bytes_max) in [
             ("a passage", row.body.len(), TEXT_BYTES_MAX),
             ("the headings above a passage", row.section.len(), TEXT_BYTES_MAX),
@@ -183,8 +197,9 @@ impl Kept {
             words,
             span: row.span,
             hash: row.hash.to_owned(),
-            language: row.language.to_owned(),
+            language: row.language.code().to_owned(),
             attributes,
+            facets,
             vector: row.vector.to_vec(),
             passages: 0,
             text_bytes: 0,
@@ -252,6 +267,8 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
     let within =
         rows.iter().map(|row| Scalars { values: Some(strings(folders(&row.name).map(str::to_owned))) });
     let within = Arrays { data: within.collect(), element_type: kind::VARCHAR };
+    let lists = rows.iter().map(|row| Scalars { values: Some(strings(row.facets.iter().cloned())) });
+    let facets = Arrays { data: lists.collect(), element_type: kind::VARCHAR };
     let attributes = Json { data: rows.iter().map(|row| row.attributes.clone()).collect() };
     let floats = Floats { data: rows.iter().flat_map(|row| row.vector.iter().copied()).collect() };
     let dense = Vectors { dimensions: i64::try_from(dimensions).unwrap_or(i64::MAX), floats: Some(floats) };
@@ -270,6 +287,7 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
         numbers(PASSAGES, &|row| row.passages),
         numbers(TEXT_BYTES, &|row| row.text_bytes),
         scalars(ATTRIBUTES, kind::JSON, Values::Json(attributes)),
+        scalars(FACETS, kind::ARRAY, Values::Arrays(facets)),
         FieldData { kind: kind::FLOAT_VECTOR, name: DENSE.to_owned(), column: Some(Column::Vectors(dense)) },
     ]
 }

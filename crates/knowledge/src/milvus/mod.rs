@@ -15,6 +15,7 @@
 
 mod collection;
 mod expression;
+mod facets;
 mod feed;
 mod layout;
 mod proto;
@@ -28,13 +29,13 @@ use api::{Embed, Error, Fault, Findings, Secret};
 
 use crate::build::{Progress, Stage};
 use crate::corpus::{Corpus, Files};
-use crate::index::{SearchOptions, Stats};
+use crate::index::Stats;
 use crate::scope::Scope;
+use crate::search::SearchOptions;
 use crate::store::{Feed, FeedReport, Listed, Store};
-use crate::words::analyzer;
 
 use collection::{Found, Mark, ROWS_MAX, Served};
-use expression::Within;
+use expression::{admitting, both};
 use feed::Feeding;
 use proto::consistency;
 use rpc::{Refused, Rpc};
@@ -254,7 +255,7 @@ impl Store for Milvus {
     ) -> Result<Findings, Error> {
         let consistency = if self.options.strong { consistency::STRONG } else { consistency::BOUNDED };
         self.asked(|served| {
-            let asking = Asking { rpc: &self.rpc, served, analyzer: analyzer(), consistency };
+            let asking = Asking { rpc: &self.rpc, served, consistency };
             asking.search(question, vector, options)
         })
     }
@@ -277,7 +278,8 @@ impl Store for Milvus {
     fn documents(&self, scope: &Scope, after: Option<&str>, limit: usize) -> Result<Vec<Listed>, Error> {
         let served = self.served()?;
         let firsts = format!("{} == 0", layout::NUMBER);
-        let Some(expression) = Within::of(scope).and(&firsts) else { return Ok(Vec::new()) };
+        let Some(within) = admitting(scope, None)? else { return Ok(Vec::new()) };
+        let expression = both(&within, &firsts);
         // Above every passage of the document itself, below all of the next name.
         let mut after = after.map(|name| format!("{name}\t~"));
         let fields = [layout::ID, layout::NAME, layout::HASH, layout::PASSAGES, layout::ATTRIBUTES];

@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use api::{Error, Fault, Findings, Passage};
 use prost::Message;
 use tantivy::DocAddress;
-use tantivy::tokenizer::TextAnalyzer;
 
 use crate::coverage::{Features, Near, PASSAGES_READ, Weighed};
 use crate::fuse::{Fused, fuse};
-use crate::index::SearchOptions;
-use crate::words::{question_words, words};
+use crate::languages::Language;
+use crate::search::{Ranking as Counts, Reading, SearchOptions};
+use crate::words::{analyzer, question_words_in};
 
 use super::collection::{ROWS_MAX, Served};
-use super::expression::{Within, list};
+use super::expression::{admitting, list};
 use super::layout::{self, Table};
 use super::proto::{self, DSL_EXPRESSION, KeyValue, Placeholder, Placeholders, Query, kind};
 use super::rpc::{Pending, Refused, Rpc};
@@ -38,6 +38,7 @@ const SHOWN: &[&str] = &[
     layout::BODY,
     layout::START,
     layout::END,
+    layout::LANGUAGE,
     layout::ATTRIBUTES,
     layout::DENSE,
 ];
@@ -46,7 +47,6 @@ const SHOWN: &[&str] = &[
 pub(super) struct Asking<'a> {
     pub(super) rpc: &'a Rpc,
     pub(super) served: &'a Served,
-    pub(super) analyzer: TextAnalyzer,
     /// How much of what was written must be seen.
     pub(super) consistency: i32,
 }
@@ -56,7 +56,7 @@ type Ranking = Vec<(f32, String)>;
 
 impl Asking<'_> {
     pub(super) fn search(
-        mut self,
+        self,
         question: &str,
         vector: Option<&[f32]>,
         options: &SearchOptions,
@@ -67,16 +67,22 @@ impl Asking<'_> {
             let error = Error::new(Fault::Internal, "wrong_vector", "The index is of another encoder.");
             return Err(Refused::Failed(error.with_detail(detail)));
         }
-        let words = bounded(question_words(&mut self.analyzer, question));
+        let languages = self.served.languages.iter();
+        let mut analyzers: Vec<_> = languages.map(|language| (*language, analyzer(*language))).collect();
+        let words = bounded(question_words_in(&mut analyzers, question));
+        let by_words: &[String] = if options.ranking == Counts::Vectors { &[] } else { &words };
+        let by_vector = vector.filter(|_| options.ranking != Counts::Words);
+        let weight_dense = if options.ranking == Counts::Vectors { 1.0 } else { options.weight_dense };
+        let admitting = admitting(&options.scope, options.filter.as_ref()).map_err(Refused::Failed)?;
         let mut tries = TRIES;
         let (keys, bm25, dense, fused, fetched) = loop {
-            let (bm25, dense) = match Within::of(&options.scope).and("") {
-                Some(expression) => self.rank(&words, vector, &expression, options.candidates)?,
-                None => (Ranking::new(), vector.map(|_| Ranking::new())),
+            let (bm25, dense) = match &admitting {
+                Some(expression) => self.rank(by_words, by_vector, expression, options.candidates)?,
+                None => (Ranking::new(), by_vector.map(|_| Ranking::new())),
             };
             let keys = Keys::of(&bm25, dense.as_deref());
             let (bm25, dense) = (keys.numbered(&bm25), dense.map(|dense| keys.numbered(&dense)));
-            let mut fused = fuse(&bm25, dense.as_deref(), options.weight_dense);
+            let mut fused = fuse(&bm25, dense.as_deref(), weight_dense);
             fused.truncate(options.passages_max.max(PASSAGES_READ));
             let first_by_words = bm25.first().map(|(_, place)| *place);
             let places = fused.iter().map(|fused| fused.place).chain(first_by_words);
@@ -88,15 +94,23 @@ impl Asking<'_> {
             }
         };
         let first_by_words = bm25.first().map(|(_, place)| *place);
-        let mut passages: Vec<Passage> =
-            fused.iter().filter_map(|fused| fetched.passage(keys.key(fused.place)?, fused, vector)).collect();
+        let asked: HashSet<&str> = words.iter().map(String::as_str).collect();
+        let mut reading = Reading { analyzers, asked, words: Vec::new() };
+        let mut passages = Vec::with_capacity(fused.len());
+        for fused in &fused {
+            let found = keys.key(fused.place).and_then(|key| fetched.passage(key, fused, vector));
+            if let Some((mut passage, language)) = found {
+                reading.read(&mut passage, language);
+                passages.push(passage);
+            }
+        }
         let near = vector.map(|vector| Near {
             by_vector: dense.as_ref().and_then(|dense| dense.first()).map_or(0.0, |(cosine, _)| *cosine),
             by_words: first_by_words
                 .and_then(|place| fetched.cosine(keys.key(place)?, vector))
                 .unwrap_or_default(),
         });
-        let features = self.features(near, &words, &passages)?;
+        let features = Features::of(near, &self.weighed(&words)?, self.served.idf(0), &reading.words);
         passages.truncate(options.passages_max);
         Ok(Findings { passages, coverage: features.probability() })
     }
@@ -173,26 +187,14 @@ impl Asking<'_> {
         Ok(Fetched::of(Table(queried.columns)))
     }
 
-    fn features(
-        &mut self,
-        near: Option<Near>,
-        words_asked: &[String],
-        passages: &[Passage],
-    ) -> Result<Features, Refused> {
-        let found: Vec<HashSet<String>> = passages
-            .iter()
-            .take(PASSAGES_READ)
-            .map(|passage| format!("{}\n{}\n{}", passage.file, passage.section, passage.text))
-            .map(|text| words(&mut self.analyzer, &text).into_iter().collect())
-            .collect();
-        let mut different = words_asked.to_vec();
+    /// Different words, with their idf.
+    fn weighed(&self, words: &[String]) -> Result<Vec<Weighed>, Refused> {
+        let mut different = words.to_vec();
         different.sort_unstable();
         different.dedup();
         let having = self.served.frequencies(self.rpc, &different)?;
         let weighed = different.into_iter().zip(having);
-        let weighed: Vec<Weighed> =
-            weighed.map(|(word, having)| Weighed { word, idf: self.served.idf(having) }).collect();
-        Ok(Features::of(near, &weighed, self.served.idf(0), &found))
+        Ok(weighed.map(|(word, having)| Weighed { word, idf: self.served.idf(having) }).collect())
     }
 }
 
@@ -267,10 +269,10 @@ impl Fetched {
     }
 
     /// `None` where the passage was taken out between the rankings and now.
-    fn passage(&self, key: &str, fused: &Fused, vector: Option<&[f32]>) -> Option<Passage> {
+    fn passage(&self, key: &str, fused: &Fused, vector: Option<&[f32]>) -> Option<(Passage, Language)> {
         let (table, row) = self.row(key)?;
         let span = |name| usize::try_from(table.number(name, row)).unwrap_or(usize::MAX);
-        Some(Passage {
+        let passage = Passage {
             file: table.text(layout::NAME, row),
             section: table.text(layout::SECTION, row),
             span: (span(layout::START), span(layout::END)),
@@ -280,7 +282,8 @@ impl Fetched {
             cosine: fused.cosine.or_else(|| self.cosine(key, vector?)).unwrap_or_default(),
             highlights: Vec::new(),
             attributes: table.attributes(row),
-        })
+        };
+        Some((passage, Language::with_code(&table.text(layout::LANGUAGE, row))))
     }
 
     fn cosine(&self, key: &str, vector: &[f32]) -> Option<f32> {

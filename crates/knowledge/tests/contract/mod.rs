@@ -1,13 +1,15 @@
 //! What every store promises: the same checks, whatever it keeps its passages in.
 
+mod encoder;
+
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::{Embed, Error, Findings, Vector};
-use knowledge::{Corpus, Feed, FeedReport, Scope, SearchOptions, Store};
+use api::{Error, Findings};
+use knowledge::{Corpus, Feed, FeedReport, Ranking, Scope, SearchOptions, Store};
 
-use crate::testing::HashEmbed;
+use encoder::HashEmbed;
 
 /// A kind of store.
 pub(crate) struct Kind<'a> {
@@ -24,6 +26,8 @@ pub(crate) fn check_all(kind: &Kind<'_>) {
         ("what_was_fed_is_found", what_was_fed_is_found),
         ("a_question_is_words_and_never_syntax", a_question_is_words_and_never_syntax),
         ("a_scope_hides_what_is_outside", a_scope_hides_what_is_outside),
+        ("documents_are_found_in_their_language", documents_are_found_in_their_language),
+        ("one_ranking_alone_counts", one_ranking_alone_counts),
         ("only_changes_are_embedded", only_changes_are_embedded),
         ("a_shrunk_document_leaves_nothing", a_shrunk_document_leaves_nothing),
         ("documents_are_taken_out", documents_are_taken_out),
@@ -51,7 +55,7 @@ struct Site<'a> {
 
 impl<'a> Site<'a> {
     fn new(kind: &'a Kind<'a>, name: &str) -> Self {
-        let embed = HashEmbed::default();
+        let embed = HashEmbed::new(64);
         let store = (kind.open)(name, &embed.fingerprint);
         let site = Self { kind, name: name.to_owned(), folder: tempfile::tempdir().unwrap(), embed, store };
         site.write(
@@ -138,6 +142,8 @@ fn what_was_fed_is_found(site: &Site<'_>) {
             assert!((0.0..=1.0).contains(&findings.coverage));
             assert!((0.0..=1.000_001).contains(&best.score) && best.bm25 > 0.0);
             assert_eq!(best.cosine > 0.0, vector.is_some());
+            let marked: Vec<&str> = best.highlights.iter().map(|&(from, to)| &best.text[from..to]).collect();
+            assert!(!marked.is_empty() && marked.iter().all(|word| !word.contains(' ')), "{marked:?}");
         }
     };
     check(
@@ -205,6 +211,36 @@ fn a_scope_hides_what_is_outside(site: &Site<'_>) {
     check(&[odd], &[&format!("{odd}/x.md")]);
     check(&["ops\"] ) or 1 == 1 or array_contains_any(within, [\""], &[]);
     check(&["o\np", "o\u{1}p", "%"], &[]);
+}
+
+fn documents_are_found_in_their_language(site: &Site<'_>) {
+    site.write(
+        "katzen.txt",
+        "Die Häuser der Katzen stehen am Ufer des Flusses, und niemand weiß, wer sie dort vor langer Zeit gebaut hat.",
+    );
+    site.build();
+    let found = site.store.search("ein Haus für die Katze", None, &SearchOptions::default()).unwrap();
+    let best = &found.passages[0];
+    assert_eq!(best.file, "katzen.txt");
+    let marked: Vec<&str> = best.highlights.iter().map(|&(from, to)| &best.text[from..to]).collect();
+    assert_eq!(marked, ["Häuser", "Katzen"]);
+}
+
+fn one_ranking_alone_counts(site: &Site<'_>) {
+    site.build();
+    let question = "systemd";
+    let vector = site.embed.one("A budget of 500 dollars ends at midnight.");
+    let check = |ranking, expected: &str, others: bool| {
+        let options = SearchOptions { ranking, ..SearchOptions::default() };
+        let found = site.store.search(question, Some(&vector), &options).unwrap();
+        assert_eq!(found.passages[0].file, expected, "{ranking:?}");
+        assert_eq!(found.passages.len() > 1, others, "{ranking:?}");
+    };
+    check(Ranking::Words, "ops/deploy.txt", false);
+    check(Ranking::Vectors, "guide.md", true);
+    check(Ranking::Hybrid, "guide.md", true);
+    let blind = SearchOptions { ranking: Ranking::Vectors, ..SearchOptions::default() };
+    assert_eq!(site.store.search(question, None, &blind).unwrap().passages, []);
 }
 
 fn only_changes_are_embedded(site: &Site<'_>) {
@@ -283,7 +319,7 @@ fn documents_are_listed_in_pages(site: &Site<'_>) {
 
 fn another_encoder_is_refused(site: &Site<'_>) {
     site.build();
-    let embed = HashEmbed { fingerprint: String::from("hash-32"), dimensions: 32 };
+    let embed = HashEmbed::new(32);
     let store = (site.kind.open)(&site.name, &embed.fingerprint);
     let refused = store.search("budget", None, &SearchOptions::default()).unwrap_err();
     assert_eq!(refused.code, "index_stale");
@@ -295,37 +331,14 @@ fn another_encoder_is_refused(site: &Site<'_>) {
     assert_eq!(store.stats().unwrap().dimensions, 32);
 }
 
-/// An encoder that fails from its second batch on.
-struct Failing<'a>(&'a HashEmbed, AtomicU32);
-
-impl Embed for Failing<'_> {
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Error> {
-        if self.1.fetch_add(1, Ordering::SeqCst) > 0 {
-            return Err(Error::internal("the encoder is gone"));
-        }
-        self.0.embed(texts)
-    }
-    fn dimensions(&self) -> usize {
-        self.0.dimensions()
-    }
-    fn fingerprint(&self) -> &str {
-        self.0.fingerprint()
-    }
-    fn count_tokens(&self, text: &str) -> usize {
-        self.0.count_tokens(text)
-    }
-    fn window_tokens(&self) -> usize {
-        self.0.window_tokens()
-    }
-}
-
 fn a_failed_rebuild_changes_nothing(site: &Site<'_>) {
     let first = site.build();
     site.write("guide.md", "# Guide\n\nAll is new.\n");
-    let failing = Failing(&site.embed, Default::default());
+    site.embed.batches_left.store(1, Ordering::SeqCst);
     let long: String = (0..2_000).map(|n| format!("Sentence number {n} is about rivers. ")).collect();
     site.write("z.txt", &long);
-    let failed = site.store.feed(&Feed::Rebuild(&site.corpus()), &failing, &|_| ());
+    let failed = site.feed(&Feed::Rebuild(&site.corpus()));
+    site.embed.batches_left.store(u32::MAX, Ordering::SeqCst);
     assert!(failed.unwrap_err().to_string().contains("the encoder is gone"));
     let stats = site.store.stats().unwrap();
     assert_eq!((stats.generation, stats.documents, stats.passages), (first.generation, 3, 4));
