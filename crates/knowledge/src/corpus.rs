@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::errors;
-use crate::extract::{Extracted, html, jsonl, markdown, text};
+use crate::extract::{self, Extracted, Form, encoding, jsonl};
 
 /// What to index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Corpus {
     pub include: Vec<String>,
     /// Patterns of files that are left out, whatever `include` says.
     pub exclude: Vec<String>,
-    /// A larger Markdown, text or HTML file is passed over and listed. JSON Lines files may have any size.
+    /// A larger file is passed over and listed. JSON Lines files may have any size.
     pub file_bytes_max: u64,
     /// A longer line of a JSON Lines file is passed over and listed.
     pub line_bytes_max: usize,
@@ -77,30 +77,6 @@ impl Document {
             hasher.update(part.as_bytes());
         }
         Self { name, hash: hasher.finalize().to_hex().to_string(), attributes, extracted }
-    }
-}
-
-/// The kinds of files that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Markdown,
-    Text,
-    Html,
-    JsonLines,
-}
-
-impl Form {
-    const ALLOWED: &str = "is not Markdown (.md, .markdown), text (.txt, .text), HTML (.html, .htm) or JSON Lines (.jsonl, .ndjson)";
-
-    fn of(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        match extension.as_str() {
-            "md" | "markdown" => Some(Self::Markdown),
-            "txt" | "text" => Some(Self::Text),
-            "html" | "htm" => Some(Self::Html),
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
-            _ => None,
-        }
     }
 }
 
@@ -186,7 +162,7 @@ impl Files {
         if entry.path_is_symlink() && entry.depth() > 0 {
             return self.skipped.push(refused("is a symbolic link, which is not followed"));
         }
-        let Some(form) = Form::of(&path) else { return self.skipped.push(refused(Form::ALLOWED)) };
+        let Some(form) = Form::of(&name) else { return self.skipped.push(refused(Form::ALLOWED)) };
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => {
                 self.entries.push(Entry { path, name, form, bytes: metadata.len() });
@@ -253,15 +229,7 @@ impl Files {
         if bytes.len() as u64 > self.file_bytes_max {
             return Err(refused(format!("is larger than {} bytes", self.file_bytes_max)));
         }
-        let source = decoded(bytes).map_err(|why| refused(why.to_owned()))?;
-        let extracted = match form {
-            Form::Markdown => markdown::extract(source),
-            Form::Html => html::extract(&source).map_err(refused)?,
-            Form::Text | Form::JsonLines => text::extract(String::new(), source),
-        };
-        if extracted.blocks.is_empty() {
-            return Err(refused(String::from("has no words")));
-        }
+        let extracted = extract::read(form, bytes).map_err(refused)?;
         Ok(Document::new(entry.name.clone(), Map::new(), extracted))
     }
 
@@ -284,7 +252,7 @@ impl Files {
                     return take(refused, Some(number), lines.bytes_read);
                 }
             };
-            let line = line.and_then(|bytes| decoded(bytes).map_err(str::to_owned));
+            let line = line.and_then(encoding::utf8);
             if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
                 continue;
             }
@@ -323,14 +291,6 @@ impl Lines {
         }
         Ok(Some(Ok(line)))
     }
-}
-
-fn decoded(bytes: Vec<u8>) -> Result<String, &'static str> {
-    if bytes.contains(&0) {
-        return Err("is binary: it has zero bytes");
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// Hidden files and folders are not part of a corpus, unless one is itself a root.

@@ -1,181 +1,298 @@
-//! HTML into blocks, through html2text: its renderer decides what is visible, a decorator of ours marks what is a
-//! heading and what is code.
+//! HTML into blocks: html5ever builds the tree as a browser would, and what a reader came for is read off it.
+//!
+//! What is navigation, decoration or script is left out, and where a page says which part is its main one, so is the rest. The
+//! tree is walked without recursion: its depth is the page's choice.
 
-use html2text::config;
-use html2text::render::{TaggedLine, TextDecorator};
+use html5ever::tendril::TendrilSink;
+use html5ever::{ParseOpts, parse_document};
+use markup5ever_rcdom::{Handle, NodeData, RcDom};
 
-use super::{Block, Extracted, Form, Outline};
+use super::{Cut, Extracted, Outline, cell, one_line};
 
-/// Wide enough that no paragraph is wrapped in practice; a wrapped one would still be one block.
-const WIDTH_COLUMNS: usize = 1_000_000;
+/// Elements that say nothing of the page's subject.
+const SKIPPED: &[&str] = &[
+    "script", "style", "template", "noscript", "nav", "aside", "footer", "svg", "iframe", "object", "canvas",
+    "audio", "video", "button", "select", "textarea", "head", "dialog", "map",
+];
 
-/// Stands before a heading, once per level. A page that holds this character itself only gains a heading.
-const HEADING: char = '\u{1}';
+/// Roles that mark the same for screen readers.
+const SKIPPED_ROLES: &[&str] =
+    &["navigation", "banner", "contentinfo", "complementary", "search", "menu", "dialog"];
+
+/// Elements that run within a line; every other one parts paragraphs.
+const INLINE: &[&str] = &[
+    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
+    "ins", "kbd", "label", "mark", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong",
+    "sub", "sup", "time", "tt", "u", "var", "wbr",
+];
 
 /// Reads a page.
-///
-/// # Errors
-/// The page cannot be rendered.
-pub(crate) fn extract(page: &str) -> Result<Extracted, String> {
-    let lines = config::with_decorator(Marker)
-        .raw_mode(true)
-        .allow_width_overflow()
-        .link_footnotes(false)
-        .lines_from_read(page.as_bytes(), WIDTH_COLUMNS)
-        .map_err(|error| format!("cannot be rendered: {error}"))?;
-    let mut reading = Reading::default();
-    for line in &lines {
-        reading.take(line);
+pub(crate) fn extract(page: &str) -> Extracted {
+    let dom = parse_document(RcDom::default(), ParseOpts::default()).one(page);
+    let marked = main_part(&dom.document);
+    let mut extracted = marked.map(|main| read(&main)).unwrap_or_default();
+    if extracted.blocks.is_empty() {
+        extracted = read(&dom.document);
     }
-    reading.close();
-    let mut extracted = reading.extracted;
     if extracted.title.is_empty() {
-        extracted.title = page_title(page);
+        let title = find(&dom.document, |node| name(node) == Some("title"));
+        extracted.title = title.map(|title| one_line(&words_within(&title))).unwrap_or_default();
     }
-    Ok(extracted)
+    extracted
+}
+
+/// The one element that the page calls its main part.
+fn main_part(document: &Handle) -> Option<Handle> {
+    let is_main =
+        |node: &Handle| name(node) == Some("main") || attribute(node, "role").as_deref() == Some("main");
+    find(document, is_main)
+}
+
+fn read(root: &Handle) -> Extracted {
+    let mut reading = Reading::default();
+    let mut steps = vec![Step::Enter(root.clone())];
+    while let Some(step) = steps.pop() {
+        match step {
+            Step::Enter(node) => reading.enter(&node, &mut steps),
+            Step::Leave(node) => reading.leave(&node),
+        }
+    }
+    reading.flush();
+    reading.extracted
+}
+
+enum Step {
+    Enter(Handle),
+    Leave(Handle),
 }
 
 #[derive(Default)]
 struct Reading {
     extracted: Extracted,
     outline: Outline,
-    open: Option<(Form, usize)>,
+    /// Words of the line that is being read, spaces and all.
+    words: String,
+    /// Items of the outermost list that is open, a line each.
+    items: String,
+    /// For each open list the number of its last item, `None` where they have no numbers.
+    lists: Vec<Option<usize>>,
 }
 
 impl Reading {
-    fn take(&mut self, line: &TaggedLine<Vec<Mark>>) {
-        let code = line.tagged_strings().any(|piece| piece.tag.contains(&Mark::Code));
-        let words: String = line.chars().collect();
-        let words = words.trim_end();
-        let level = words.chars().take_while(|&c| c == HEADING).count();
-        if level > 0 && !code {
-            self.close();
-            let heading = words.trim_start_matches([HEADING, ' ']);
-            if self.extracted.title.is_empty() {
-                heading.clone_into(&mut self.extracted.title);
+    fn enter(&mut self, node: &Handle, steps: &mut Vec<Step>) {
+        if let NodeData::Text { contents } = &node.data {
+            return self.words.push_str(&contents.borrow());
+        }
+        let Some(name) = name(node) else { return push_children(node, steps) };
+        if is_skipped(node, name) {
+            return;
+        }
+        match name {
+            "br" => return self.words.push('\n'),
+            "img" => {
+                let words = attribute(node, "alt").unwrap_or_default();
+                return self.words.push_str(&format!(" {words} "));
             }
-            self.outline.enter(level, heading);
-            self.push_line(heading);
+            "hr" => return self.flush(),
+            "pre" => {
+                self.flush();
+                let words = words_within(node);
+                let words = words.strip_prefix('\n').unwrap_or(&words);
+                return self.extracted.push(Cut::Indented, words, &self.outline.path(), false);
+            }
+            "table" if is_data_table(node) => {
+                self.flush();
+                return self.table(node);
+            }
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                self.flush();
+                let level = name[1..].parse().unwrap_or(1);
+                return self.heading(level, &one_line(&words_within(node)));
+            }
+            "ul" | "ol" | "menu" => {
+                self.flush_line();
+                if self.lists.is_empty() {
+                    self.flush();
+                }
+                self.lists.push((name == "ol").then_some(0));
+            }
+            "li" => {
+                self.flush_line();
+                self.begin_item();
+            }
+            name if INLINE.contains(&name) => {}
+            _ => self.flush_line(),
+        }
+        steps.push(Step::Leave(node.clone()));
+        push_children(node, steps);
+    }
+
+    fn leave(&mut self, node: &Handle) {
+        match name(node) {
+            Some("ul" | "ol" | "menu") => {
+                self.flush_line();
+                self.lists.pop();
+                if self.lists.is_empty() {
+                    self.flush();
+                }
+            }
+            Some("td" | "th") => self.words.push(' '),
+            Some(name) if INLINE.contains(&name) => {}
+            _ => self.flush_line(),
+        }
+    }
+
+    fn heading(&mut self, level: usize, heading: &str) {
+        if heading.is_empty() {
             return;
         }
-        if words.is_empty() && !code {
-            self.close();
-            self.push_line("");
+        if self.extracted.title.is_empty() {
+            heading.clone_into(&mut self.extracted.title);
+        }
+        self.outline.enter(level, heading);
+        self.extracted.push_heading(heading);
+    }
+
+    fn begin_item(&mut self) {
+        if !self.items.is_empty() {
+            self.items.push('\n');
+        }
+        self.items.push_str(&"  ".repeat(self.lists.len().saturating_sub(1).min(8)));
+        match self.lists.last_mut() {
+            Some(Some(number)) => {
+                *number += 1;
+                self.items.push_str(&format!("{number}. "));
+            }
+            _ => self.items.push_str("* "),
+        }
+    }
+
+    /// Ends a paragraph; inside a list it is only the next words of an item.
+    fn flush_line(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        let lines: Vec<String> = words.split('\n').map(one_line).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
             return;
         }
-        let form = if code || is_item(words) { Form::Lines } else { Form::Prose };
-        if self.open.is_some_and(|(open, _)| open != form) {
-            self.close();
+        if !self.lists.is_empty() {
+            let words = lines.join(" ");
+            if !self.items.is_empty() && !self.items.ends_with(' ') {
+                self.items.push(' ');
+            }
+            return self.items.push_str(&words);
         }
-        if self.open.is_none() {
-            self.open = Some((form, self.extracted.text.len()));
+        self.extracted.push(Cut::Prose, &lines.join("\n"), &self.outline.path(), false);
+    }
+
+    /// Ends a paragraph, and with it the list that it stands in.
+    fn flush(&mut self) {
+        self.flush_line();
+        let items = std::mem::take(&mut self.items);
+        self.extracted.push(Cut::Lines, &items, &self.outline.path(), false);
+    }
+
+    fn table(&mut self, table: &Handle) {
+        let mut rows = Vec::new();
+        let mut has_header = false;
+        for row in all(table, |node| name(node) == Some("tr")) {
+            let cells = all(&row, |node| matches!(name(node), Some("td" | "th")));
+            if rows.is_empty() {
+                has_header = !cells.is_empty() && cells.iter().all(|cell| name(cell) == Some("th"));
+            }
+            let cells: Vec<String> = cells.iter().map(|node| cell(&words_within(node))).collect();
+            if cells.iter().any(|cell| !cell.is_empty()) {
+                rows.push(cells.join(" | "));
+            }
         }
-        self.push_line(words);
-    }
-
-    fn push_line(&mut self, words: &str) {
-        self.extracted.text.push_str(words);
-        self.extracted.text.push('\n');
-    }
-
-    fn close(&mut self) {
-        let Some((form, start)) = self.open.take() else { return };
-        let plain = self.extracted.text[start..].trim_end();
-        if !plain.contains(char::is_alphanumeric) {
-            return;
+        if let Some(caption) = find(table, |node| name(node) == Some("caption")) {
+            let caption = one_line(&words_within(&caption));
+            self.extracted.push(Cut::Prose, &caption, &self.outline.path(), false);
         }
-        let span = start..start + plain.len();
-        let block = Block { form, span, plain: plain.to_owned(), section: self.outline.path() };
-        self.extracted.blocks.push(block);
+        self.extracted.push(Cut::Lines, &rows.join("\n"), &self.outline.path(), has_header);
     }
 }
 
-fn is_item(line: &str) -> bool {
-    let line = line.trim_start();
-    let digits = line.chars().take_while(char::is_ascii_digit).count();
-    line.starts_with("* ") || (digits > 0 && line[digits..].starts_with(". "))
+fn push_children(node: &Handle, steps: &mut Vec<Step>) {
+    steps.extend(node.children.borrow().iter().rev().cloned().map(Step::Enter));
 }
 
-/// What the page's `<title>` says: the renderer leaves it out.
-fn page_title(page: &str) -> String {
-    let lower = page.to_ascii_lowercase();
-    let inside = lower.find("<title").and_then(|tag| {
-        let start = tag + lower[tag..].find('>')? + 1;
-        let end = start + lower[start..].find("</title")?;
-        page.get(start..end)
-    });
-    inside.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+fn name(node: &Handle) -> Option<&str> {
+    match &node.data {
+        NodeData::Element { name, .. } => Some(&name.local),
+        _ => None,
+    }
 }
 
-/// What a piece of a line is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mark {
-    #[default]
-    Words,
-    Code,
+fn attribute(node: &Handle, key: &str) -> Option<String> {
+    let NodeData::Element { attrs, .. } = &node.data else { return None };
+    let attrs = attrs.borrow();
+    attrs.iter().find(|attribute| &*attribute.name.local == key).map(|attribute| attribute.value.to_string())
 }
 
-/// Plain words, with headings and code marked.
-#[derive(Clone, Copy, Debug)]
-struct Marker;
+fn is_skipped(node: &Handle, name: &str) -> bool {
+    // Footnotes are asides to docutils, and a part of the text.
+    let is_footnote = || attribute(node, "class").is_some_and(|class| class.contains("footnote"));
+    let role = attribute(node, "role");
+    (SKIPPED.contains(&name) && !(name == "aside" && is_footnote()))
+        || role.is_some_and(|role| SKIPPED_ROLES.contains(&role.as_str()))
+        || attribute(node, "hidden").is_some()
+        || attribute(node, "aria-hidden").as_deref() == Some("true")
+}
 
-impl TextDecorator for Marker {
-    type Annotation = Mark;
+/// A table that holds headings, lists or tables lays out a page; its cells are read one after the other.
+fn is_data_table(table: &Handle) -> bool {
+    let lays_out = |node: &Handle| {
+        matches!(name(node), Some("table" | "h1" | "h2" | "h3" | "h4" | "ul" | "ol" | "pre"))
+            && !std::rc::Rc::ptr_eq(node, table)
+    };
+    find(table, lays_out).is_none()
+}
 
-    fn decorate_link_start(&mut self, _url: &str) -> (String, Mark) {
-        Default::default()
+/// All words below a node, but for those that nobody sees.
+fn words_within(root: &Handle) -> String {
+    let mut words = String::new();
+    let mut open = vec![root.clone()];
+    while let Some(node) = open.pop() {
+        match (&node.data, name(&node)) {
+            (NodeData::Text { contents }, _) => words.push_str(&contents.borrow()),
+            (_, Some("br")) => words.push('\n'),
+            (_, Some("script" | "style" | "template" | "svg")) => {}
+            (_, element) => {
+                if element.is_some_and(|name| !INLINE.contains(&name))
+                    && !words.ends_with(char::is_whitespace)
+                {
+                    words.push_str(if words.is_empty() { "" } else { " " });
+                }
+                open.extend(node.children.borrow().iter().rev().cloned());
+            }
+        }
     }
-    fn decorate_link_end(&mut self) -> String {
-        String::new()
+    words
+}
+
+fn find(root: &Handle, is_wanted: impl Fn(&Handle) -> bool) -> Option<Handle> {
+    let mut open = vec![root.clone()];
+    while let Some(node) = open.pop() {
+        if is_wanted(&node) {
+            return Some(node);
+        }
+        open.extend(node.children.borrow().iter().rev().cloned());
     }
-    fn decorate_em_start(&self) -> (String, Mark) {
-        Default::default()
+    None
+}
+
+/// The wanted nodes below `root` in the order of the page, none inside another.
+fn all(root: &Handle, is_wanted: impl Fn(&Handle) -> bool) -> Vec<Handle> {
+    let mut found = Vec::new();
+    let mut open = vec![root.clone()];
+    while let Some(node) = open.pop() {
+        if is_wanted(&node) && !std::rc::Rc::ptr_eq(&node, root) {
+            found.push(node);
+            continue;
+        }
+        open.extend(node.children.borrow().iter().rev().cloned());
     }
-    fn decorate_em_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_strong_start(&self) -> (String, Mark) {
-        Default::default()
-    }
-    fn decorate_strong_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_strikeout_start(&self) -> (String, Mark) {
-        Default::default()
-    }
-    fn decorate_strikeout_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_code_start(&self) -> (String, Mark) {
-        Default::default()
-    }
-    fn decorate_code_end(&self) -> String {
-        String::new()
-    }
-    fn decorate_preformat_first(&self) -> Mark {
-        Mark::Code
-    }
-    fn decorate_preformat_cont(&self) -> Mark {
-        Mark::Code
-    }
-    fn decorate_image(&mut self, _src: &str, title: &str) -> (String, Mark) {
-        (title.to_owned(), Mark::Words)
-    }
-    fn header_prefix(&self, level: usize) -> String {
-        HEADING.to_string().repeat(level) + " "
-    }
-    fn quote_prefix(&self) -> String {
-        String::new()
-    }
-    fn unordered_item_prefix(&self) -> String {
-        String::from("* ")
-    }
-    fn ordered_item_prefix(&self, i: i64) -> String {
-        format!("{i}. ")
-    }
-    fn make_subblock_decorator(&self) -> Self {
-        *self
-    }
+    found
 }
 
 #[cfg(test)]
@@ -183,7 +300,7 @@ mod tests {
     use super::*;
 
     fn check(page: &str, title: &str, expected: &[&str]) {
-        let extracted = extract(page).unwrap();
+        let extracted = extract(page);
         assert_eq!(extracted.title, title);
         let blocks: Vec<String> = extracted
             .blocks
@@ -200,27 +317,69 @@ mod tests {
     fn structure_is_kept_and_scripts_are_not() {
         check(
             "<html><head><title>Page\n &c</title><style>p {}</style><script>let x = '<h1>no</h1>';</script></head><body>\
-             <h1>Guide</h1><p>Hello <b>big</b> <a href='http://x.y'>world</a>.</p><h2>Setup</h2><ul><li>one</li><li>two</li></ul>\
-             <pre># no heading\n\nmake</pre><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>\
-             <h2>Use</h2><p>Go.</p><!-- no --></body></html>",
+             <h1>Guide</h1><p>Hello <b>big</b> <a href='http://x.y'>world</a>.</p><h2>Setup</h2><ul><li>one</li><li>two<ol><li>deep</li></ol></li></ul>\
+             <pre># no heading\n\n  make</pre><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2|3</td></tr></table>\
+             <h2>Use</h2><p>Go.<br>Now</p><!-- no --></body></html>",
             "Guide",
             &[
                 "Guide | Hello big world.",
-                "Guide > Setup | * one/* two",
-                "Guide > Setup | # no heading",
-                "Guide > Setup | make",
-                "Guide > Setup | a/b/1/2",
-                "Guide > Use | Go.",
+                "Guide > Setup | * one/* two/  1. deep",
+                "Guide > Setup | # no heading//  make",
+                "Guide > Setup | a | b/1 | 2/3",
+                "Guide > Use | Go./Now",
             ],
         );
     }
 
     #[test]
+    fn what_surrounds_the_text_is_left_out() {
+        check(
+            "<nav>Home</nav><header>Site</header><main><h1>T</h1><aside>Ads</aside><p>Text<button>Copy</button></p></main><footer>(c)</footer>",
+            "T",
+            &["T | Text"],
+        );
+        check(
+            "<div role=navigation>x</div><p hidden>y</p><p>z</p><div aria-hidden=true>w</div>",
+            "",
+            &[" | z"],
+        );
+        check("<main></main><p>outside</p>", "", &[" | outside"]);
+        check(
+            "<table><tr><td><h2>Left</h2>a</td><td><table><tr><td>1</td><td>2</td></tr></table></td></tr></table>",
+            "Left",
+            &["Left | a", "Left | 1 | 2"],
+        );
+    }
+
+    #[test]
+    fn tables_know_their_header() {
+        let check = |page: &str, expected: Option<&str>| {
+            let extracted = extract(page);
+            let header = extracted.blocks.last().and_then(|block| block.header.clone());
+            assert_eq!(header.map(|span| extracted.text[span].to_owned()).as_deref(), expected);
+        };
+        check("<p>x</p><table><thead><tr><th>a<th>b</tr></thead><tr><td>1<td>2</tr></table>", Some("a | b"));
+        check("<table><tr><th>a<td>1</tr></table>", None);
+    }
+
+    #[test]
     fn broken_pages_are_read_as_far_as_they_go() {
         check("", "", &[]);
-        check("<title>Only <p>a title", "", &[]);
+        check("<title>Only a title", "Only a title", &[]);
         check("plain words", "", &[" | plain words"]);
         check("<TITLE lang=en>T</TITLE><p>x<div>y</p></span>", "T", &[" | x", " | y"]);
         check(&("<div>".repeat(3_000) + "deep"), "", &[" | deep"]);
+        check(
+            &("<ul><li>".repeat(300) + "deep"),
+            "",
+            &[&format!(
+                " | {}",
+                (0..300)
+                    .map(|depth| format!("{}* ", "  ".repeat(depth.min(8))))
+                    .collect::<Vec<_>>()
+                    .join("/")
+                    + "deep"
+            )],
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
-use super::{Block, Extracted, Form, Outline};
+use super::{Block, Cut, Extracted, Outline};
 
 /// Reads Markdown (CommonMark with tables, footnotes, task lists and YAML front matter, which is passed over).
 pub(crate) fn extract(source: String) -> Extracted {
@@ -18,6 +18,9 @@ pub(crate) fn extract(source: String) -> Extracted {
     for block in &mut reading.blocks {
         // The parser counts the line end into a block.
         block.span.end = block.span.start + source[block.span.clone()].trim_end().len();
+        if let Some(header) = &mut block.header {
+            header.end = header.start + source[header.clone()].trim_end().len();
+        }
     }
     reading.blocks.retain(|block| block.plain.contains(char::is_alphanumeric) && !block.span.is_empty());
     Extracted { title: reading.title, text: source, blocks: reading.blocks }
@@ -30,6 +33,8 @@ struct Reading {
     blocks: Vec<Block>,
     depth: usize,
     plain: String,
+    /// The first row of the table that was read last.
+    header: Option<std::ops::Range<usize>>,
 }
 
 impl Reading {
@@ -44,7 +49,11 @@ impl Reading {
             Event::End(end) => {
                 self.depth = self.depth.saturating_sub(1);
                 match end {
-                    TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead | TagEnd::Paragraph => {
+                    TagEnd::TableHead => {
+                        self.header = Some(span.clone());
+                        self.plain.push('\n');
+                    }
+                    TagEnd::Item | TagEnd::TableRow | TagEnd::Paragraph => {
                         self.plain.push('\n');
                     }
                     TagEnd::TableCell => self.plain.push_str(" | "),
@@ -63,7 +72,7 @@ impl Reading {
     }
 
     fn close(&mut self, end: TagEnd, span: std::ops::Range<usize>) {
-        let form = match end {
+        let cut = match end {
             TagEnd::Heading(level) => {
                 if self.title.is_empty() {
                     self.title = self.plain.trim().to_owned();
@@ -72,11 +81,13 @@ impl Reading {
                 return;
             }
             TagEnd::MetadataBlock(_) => return,
-            TagEnd::CodeBlock | TagEnd::List(_) | TagEnd::Table => Form::Lines,
-            _ => Form::Prose,
+            TagEnd::CodeBlock => Cut::Indented,
+            TagEnd::List(_) | TagEnd::Table => Cut::Lines,
+            _ => Cut::Prose,
         };
         let plain = self.plain.trim().to_owned();
-        self.blocks.push(Block { form, span, plain, section: self.outline.path() });
+        let header = if matches!(end, TagEnd::Table) { self.header.take() } else { None };
+        self.blocks.push(Block { cut, span, plain, section: self.outline.path(), header });
     }
 }
 

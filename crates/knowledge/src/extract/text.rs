@@ -1,38 +1,43 @@
 //! Plain text into paragraphs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Block, Extracted, Form};
+use super::{Block, Cut, Extracted};
 
 /// Reads plain text: blank lines part paragraphs. `title` is what the caller knows, empty where nothing.
 pub(crate) fn extract(title: String, text: String) -> Extracted {
     let section: Arc<str> = title.as_str().into();
-    let mut blocks = Vec::new();
-    let mut start = None;
-    let mut place = 0;
-    for line in text.split_inclusive('\n') {
-        let blank = line.trim().is_empty();
-        match start {
-            None if !blank => start = Some(place),
-            Some(from) if blank => {
-                blocks.push(paragraph(&text, from, place, &section));
-                start = None;
-            }
-            _ => {}
-        }
-        place += line.len();
-    }
-    if let Some(from) = start {
-        blocks.push(paragraph(&text, from, place, &section));
-    }
-    blocks.retain(|block| block.plain.contains(char::is_alphanumeric));
+    let paragraphs = paragraphs(&text).into_iter();
+    let blocks = paragraphs.filter(|(_, plain)| plain.contains(char::is_alphanumeric));
+    let blocks = blocks.map(|(span, _)| paragraph(&text, span.start, span.end, &section)).collect();
     Extracted { title, text, blocks }
 }
 
-fn paragraph(text: &str, start: usize, end: usize, section: &Arc<str>) -> Block {
+/// The stretches between blank lines, without the white space at their ends.
+pub(crate) fn paragraphs(text: &str) -> Vec<(Range<usize>, &str)> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut is_open = false;
+    let mut place = 0;
+    for line in text.split_inclusive('\n') {
+        let is_blank = line.trim().is_empty();
+        let end = place + line.trim_end().len();
+        match found.last_mut() {
+            Some(last) if is_open && !is_blank => last.end = end,
+            _ if !is_blank => found.push(place..end),
+            _ => {}
+        }
+        is_open = !is_blank;
+        place += line.len();
+    }
+    found.into_iter().map(|span| (span.clone(), &text[span])).collect()
+}
+
+/// A paragraph from `start` to at most `end` as a block.
+pub(crate) fn paragraph(text: &str, start: usize, end: usize, section: &Arc<str>) -> Block {
     let plain = text[start..end].trim_end();
     let span = start..start + plain.len();
-    Block { form: Form::Prose, span, plain: plain.to_owned(), section: section.clone() }
+    Block { cut: Cut::Prose, span, plain: plain.to_owned(), section: section.clone(), header: None }
 }
 
 #[cfg(test)]
