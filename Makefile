@@ -14,7 +14,7 @@ FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
 # What `tune` asks of crates that others use as well would build all of these anew: it goes by itself.
 GATEWAY = --workspace --exclude tune
 
-.PHONY: help run test lint bench models build tune clients clean
+.PHONY: help run test lint bench models build tune clients milvus clean
 
 help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
@@ -39,14 +39,15 @@ run: build
 	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }
 	@$(WITH_TOOLS) exec '$(BIN)' serve
 
-# The unmodified official clients, pinned, for the tests alone.
+# Python packages, pinned, for the tests alone: the unmodified official clients, and a Milvus server of one process.
 clients: .tools/clients/.done
-.tools/clients/.done: tests/clients/requirements.txt
-	@rm -rf .tools/clients
-	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/clients -r $<
+milvus: .tools/milvus/.done
+.tools/%/.done: tests/%/requirements.txt
+	@rm -rf .tools/$*
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/$* -r $<
 	@touch $@
 
-test: build clients
+test: build clients milvus
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		$(FOR_TESTS) cargo nextest run --release --locked $(GATEWAY) && \
 		$(FOR_TESTS) cargo nextest run --release --locked -p tune; \

@@ -239,7 +239,10 @@ impl<'a> Build<'a> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let texts: Vec<String> = waiting.iter().map(Waiting::embedded_text).collect();
+        let texts: Vec<String> = waiting
+            .iter()
+            .map(|passage| passage.chunk.embedded_text(&passage.document.extracted.title))
+            .collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let started = Instant::now();
         let vectors = self.embed.embed(&texts)?;
@@ -284,21 +287,6 @@ impl<'a> Build<'a> {
         self.report.documents = self.state.documents;
         self.report.passages = self.state.passages;
         Ok((self.state, self.report))
-    }
-}
-
-impl Waiting {
-    /// What the encoder reads: the words, below the title and the headings that they stand under.
-    fn embedded_text(&self) -> String {
-        let title = &self.document.extracted.title;
-        let section: &str = &self.chunk.section;
-        let plain = &self.chunk.plain;
-        match (title.is_empty() || section.starts_with(title.as_str()), section.is_empty()) {
-            (true, true) => plain.clone(),
-            (true, false) => format!("{section}\n{plain}"),
-            (false, true) => format!("{title}\n{plain}"),
-            (false, false) => format!("{title} > {section}\n{plain}"),
-        }
     }
 }
 

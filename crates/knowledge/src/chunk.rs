@@ -34,6 +34,19 @@ pub(crate) struct Chunk {
     pub(crate) plain: String,
 }
 
+impl Chunk {
+    /// What the encoder reads: the words, below the document's title and the headings that they stand under.
+    pub(crate) fn embedded_text(&self, title: &str) -> String {
+        let (section, plain) = (&*self.section, &self.plain);
+        match (title.is_empty() || section.starts_with(title), section.is_empty()) {
+            (true, true) => plain.clone(),
+            (true, false) => format!("{section}\n{plain}"),
+            (false, true) => format!("{title}\n{plain}"),
+            (false, false) => format!("{title} > {section}\n{plain}"),
+        }
+    }
+}
+
 /// Cuts a document into passages.
 pub(crate) fn chunks(document: &Extracted, embed: &dyn Embed) -> Vec<Chunk> {
     let mut cutter = Cutter { text: &document.text, embed, done: Vec::new(), open: None };
@@ -333,9 +346,8 @@ mod tests {
 
     #[test]
     fn code_is_cut_where_it_is_indented_least() {
-        let deep = format!("    {}\n", words(20, "deep"));
-        let source =
-            format!("fn a() {{\n{0}{0}{0}{0}  mid\n{0}{0}{0}{0}\n  if x {{\n{0}{0}{0}{0}  }}\n}}\n", deep);
+        let deep = format!("    {}\n", words(20, "deep")).repeat(4);
+        let source = format!("fn a() {{\n{deep}  mid\n{deep}\n  if x {{\n{deep}  }}\n}}\n");
         let document = crate::extract::code::extract(source);
         let found = chunks(&document, &HashEmbed::default());
         let starts: Vec<&str> =

@@ -122,7 +122,7 @@ pub(crate) fn read(form: Form, bytes: Vec<u8>) -> Result<Extracted, String> {
     let extracted = match form {
         Form::Pdf => pdf::extract(bytes)?,
         Form::Docx => docx::extract(&bytes)?,
-        Form::Html => html::extract(&encoding::decode(bytes, encoding::declared_in_html)?),
+        Form::Html => html::extract(&encoding::decode(bytes, encoding::declared_in_html)?)?,
         Form::Markdown => markdown::extract(encoding::decode(bytes, |_| None)?),
         Form::Text => text::extract(String::new(), encoding::decode(bytes, |_| None)?),
         Form::Markup(dialect) => markup::extract(dialect, encoding::decode(bytes, |_| None)?),

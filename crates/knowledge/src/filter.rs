@@ -198,7 +198,7 @@ impl Scalar {
         }
     }
 
-    fn of(value: &Value) -> Option<Self> {
+    pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(Self::Text(text.clone())),
             Value::Bool(truth) => Some(Self::Truth(*truth)),

@@ -19,6 +19,10 @@ const SUPPORTED_MIN: f32 = 0.5;
 /// The words alone settle what they make surer than this, either way; the encoder is asked about the rest.
 const SETTLED: f32 = 0.8;
 
+/// What stands in a passage word for word is said by it, if it is long enough to say something.
+const QUOTED: f32 = 0.99;
+const QUOTED_WORDS_MIN: usize = 4;
+
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -181,12 +185,23 @@ impl<'a> Court<'a> {
         if cites.len() > 1 {
             readings.push(cites.clone());
         }
-        let best = self.best_of(readings, &said);
+        let mut best = self.best_of(readings, &said);
+        if said.words.len() >= QUOTED_WORDS_MIN && self.quotes(&best.numbers, &sentence.words) {
+            best.probability = QUOTED;
+        }
         Case { said, cites, strange_marks, best }
     }
 
     fn numbers(&self) -> std::ops::RangeInclusive<usize> {
         1..=self.findings.passages.len()
+    }
+
+    /// Whether one of the passages has `sentence` word for word.
+    fn quotes(&self, numbers: &[usize], sentence: &str) -> bool {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentence = one_line(sentence.trim_matches(|c: char| !c.is_alphanumeric()));
+        let mut passages = numbers.iter().filter_map(|number| self.findings.passages.get(number.checked_sub(1)?));
+        passages.any(|passage| one_line(&passage.text).contains(&sentence))
     }
 
     fn best_of(&mut self, readings: Vec<Vec<usize>>, said: &Said) -> Reading {
@@ -553,7 +568,13 @@ mod tests {
         assert_eq!(asked("The harbour lights of Vell were first lit in 1871. [1]"), 0);
         assert_eq!(asked("Napoleon crossed the Alps with 37 elephants. [1]"), 0);
         assert_eq!(asked("The passages do not cover it. [7]"), 0);
-        assert_eq!(asked("The lights of the old harbour tower belonged to the council. [1]"), 2);
+        let unsure = [
+            "The council paid crowns for the harbour lights. [1]",
+            "The widow Amsel sold the council an old tower. [1]",
+            "Workers wait for the command. [2]",
+            "The tower of Vell once belonged to Amsel. [1]",
+        ];
+        assert!(unsure.iter().any(|answer| asked(answer) == 2));
     }
 
     proptest! {

@@ -80,10 +80,18 @@ impl Language {
 
     /// The languages of at least a hundredth of an index's passages, English first; English where there are none.
     pub(crate) fn present(searcher: &Searcher, field: Field) -> tantivy::Result<Vec<Self>> {
+        let passages = |language: Self| searcher.doc_freq(&Term::from_field_text(field, language.code()));
+        Self::among(searcher.num_docs(), passages)
+    }
+
+    /// The same of `all` passages, of which `passages` tells how many are in a language.
+    pub(crate) fn among<E>(
+        all: u64,
+        mut passages: impl FnMut(Self) -> Result<u64, E>,
+    ) -> Result<Vec<Self>, E> {
         let mut present = Vec::new();
         for language in Self::ALL {
-            let passages = searcher.doc_freq(&Term::from_field_text(field, language.code()))?;
-            if passages as f64 >= (searcher.num_docs() as f64 * SHARE_MIN).max(1.0) {
+            if passages(*language)? as f64 >= (all as f64 * SHARE_MIN).max(1.0) {
                 present.push(*language);
             }
         }

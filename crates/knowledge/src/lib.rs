@@ -1,12 +1,13 @@
 //! What the operator's documents say: an index of passages with their words and vectors, and answers that quote it.
 //!
 //! Owns the way from files to passages, the generations on disk, the search, the estimate of whether the index covers
-//! a question, the extractive reader, and the check of answers against their passages. Refuses to encode (an [`api::Embed`] is handed in), to decide whether to
-//! retrieve, and to serve bytes that are not what was written. Everything here blocks: call it off the runtime's
-//! threads.
+//! a question, the extractive reader, and the check of answers against their passages. Refuses to encode (an
+//! [`api::Embed`] is handed in), to decide whether to retrieve, and to serve bytes that are not what was written.
+//! Everything here blocks: call it off the runtime's threads.
 
 mod admitted;
 mod answers;
+pub mod beir;
 mod best;
 mod build;
 mod chunk;
@@ -23,10 +24,13 @@ mod grounded;
 mod highlight;
 mod index;
 mod inert;
+mod ivf;
 mod languages;
 mod lexical;
 mod manifest;
 mod marks;
+pub mod measure;
+mod milvus;
 mod prompt;
 mod reader;
 mod scan;
@@ -51,6 +55,7 @@ pub use generation::is_generation;
 pub use grounded::{Checked, Grounded, Outcome, Reason, Verdict, check};
 pub use index::{Index, Opened, Stats, open};
 pub use manifest::{FileSum, Manifest};
+pub use milvus::{Milvus, MilvusOptions};
 pub use prompt::{cite, prompt};
 pub use reader::{Answer, read_extractively};
 pub use scope::Scope;

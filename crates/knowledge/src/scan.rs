@@ -1,8 +1,12 @@
-//! The nearest vectors by exact scan: every code is compared, the best are compared again with their exact rows.
+//! The nearest vectors by scan: every code is compared, or in large segments those of the lists that lie nearest; the best
+//! are compared again with their exact rows.
+
+use std::ops::Range;
 
 use tantivy::{DocAddress, DocId};
 
 use crate::best::Best;
+use crate::ivf::wide;
 use crate::vectors::{Component, code};
 
 /// The codes' best, as a multiple of what is asked for, that are compared exactly. Bytes order the true first hundred
@@ -12,28 +16,49 @@ const RESCORED_PER_WANTED: usize = 2;
 /// Codes that are compared at a time: their products stay in the first-level cache.
 const BLOCK: usize = 256;
 
+/// Of a segment's lists one in this many is looked through, those whose centres lie nearest, and no fewer than the least.
+const LISTS_PER_PROBE: usize = 8;
+const PROBES_MIN: usize = 16;
+
 /// The `limit` documents nearest to `question`, best first, with their exact cosines. `admit` tells which documents
-/// of which segment may be found.
+/// of which segment may be found; where it is `narrow`, all codes are compared: the nearest lists may have none of them.
 pub(crate) fn nearest(
     segments: &[Component],
     question: &[f32],
     limit: usize,
+    narrow: bool,
     admit: impl Fn(u32, DocId) -> bool,
 ) -> Vec<(f32, DocAddress)> {
-    let question_code: Vec<i16> =
-        code(question).into_iter().map(|byte| i16::from(byte.cast_signed())).collect();
+    let lists = segments.iter().map(Component::lists).max().unwrap_or_default();
+    let probes = if narrow { usize::MAX } else { (lists / LISTS_PER_PROBE).max(PROBES_MIN) };
+    nearest_in(segments, question, limit, probes, admit)
+}
+
+/// The same, looking through `probes` lists of each segment that has lists.
+pub(crate) fn nearest_in(
+    segments: &[Component],
+    question: &[f32],
+    limit: usize,
+    probes: usize,
+    admit: impl Fn(u32, DocId) -> bool,
+) -> Vec<(f32, DocAddress)> {
+    let question_code = wide(&code(question));
     let mut nearest = Best::new(limit.saturating_mul(RESCORED_PER_WANTED));
     let mut dots = Vec::with_capacity(BLOCK);
     for (segment, component) in (0_u32..).zip(segments) {
-        let mut document: DocId = 0;
-        for (codes, scales) in component.blocks(BLOCK) {
-            dot_each(codes, &question_code, &mut dots);
-            for (dot, scale) in dots.iter().zip(scales) {
-                let score = *dot as f32 * scale;
-                if score > nearest.worst() && admit(segment, document) {
-                    nearest.offer(score, DocAddress::new(segment, document));
+        for stretch in stretches(component, &question_code, probes, &mut dots) {
+            for start in stretch.clone().step_by(BLOCK) {
+                let slots = start..(start + BLOCK).min(stretch.end);
+                dot_each(component.codes(&slots), &question_code, &mut dots);
+                for ((dot, scale), slot) in dots.iter().zip(component.scales(&slots)).zip(slots.clone()) {
+                    let score = *dot as f32 * scale;
+                    if score > nearest.worst() {
+                        let document = component.document(slot);
+                        if admit(segment, document) {
+                            nearest.offer(score, DocAddress::new(segment, document));
+                        }
+                    }
                 }
-                document += 1;
             }
         }
     }
@@ -46,8 +71,26 @@ pub(crate) fn nearest(
     exact.into_ranking()
 }
 
+/// The slots of a segment that are compared: all of them, or the lists whose centres are nearest to the question.
+fn stretches(
+    component: &Component,
+    question: &[i16],
+    probes: usize,
+    dots: &mut Vec<i32>,
+) -> Vec<Range<usize>> {
+    if component.lists() <= probes {
+        return vec![component.slots()];
+    }
+    let (codes, scales) = component.centres();
+    dot_each(codes, question, dots);
+    let near = dots.iter().zip(scales).map(|(dot, scale)| *dot as f32 * scale);
+    let mut near: Vec<(f32, usize)> = near.zip(0..component.lists()).collect();
+    near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    near.into_iter().take(probes).map(|(_, list)| component.list(list)).collect()
+}
+
 /// The dot products of `question` and each of the codes that lie one after another in `codes`.
-fn dot_each(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {
+pub(crate) fn dot_each(codes: &[u8], question: &[i16], dots: &mut Vec<i32>) {
     dots.clear();
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

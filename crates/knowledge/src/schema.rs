@@ -140,7 +140,7 @@ fn attribute(value: &Value) -> OwnedValue {
 }
 
 /// A document's name and each folder above it: `a`, `a/b`, `a/b/c.md`.
-fn folders(file: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn folders(file: &str) -> impl Iterator<Item = &str> {
     file.match_indices('/').map(|(place, _)| &file[..place]).chain([file]).filter(|folder| !folder.is_empty())
 }
 

@@ -103,9 +103,9 @@ impl Index {
         };
         let ranked_by = vector.filter(|_| options.ranking != Ranking::Words);
         let dense = ranked_by.map(|vector| {
-            scan::nearest(&self.vectors, vector, options.candidates, |segment, document| {
-                admitted.has(segment, document)
-            })
+            let narrow = options.scope.folders().is_some() || options.filter.is_some();
+            let admit = |segment, document| admitted.has(segment, document);
+            scan::nearest(&self.vectors, vector, options.candidates, narrow, admit)
         });
         let weight_dense = if options.ranking == Ranking::Vectors { 1.0 } else { options.weight_dense };
         let fused = fuse(&bm25, dense.as_deref(), weight_dense);
@@ -179,15 +179,15 @@ impl Index {
 }
 
 /// The found passages' words: where those of the question stand, and which ones the first passages have.
-struct Reading<'a> {
-    analyzers: Vec<(Language, TextAnalyzer)>,
-    asked: HashSet<&'a str>,
+pub(crate) struct Reading<'a> {
+    pub(crate) analyzers: Vec<(Language, TextAnalyzer)>,
+    pub(crate) asked: HashSet<&'a str>,
     /// Of each of the first passages, with its name and headings.
-    words: Vec<HashSet<String>>,
+    pub(crate) words: Vec<HashSet<String>>,
 }
 
 impl Reading<'_> {
-    fn read(&mut self, passage: &mut Passage, language: Language) {
+    pub(crate) fn read(&mut self, passage: &mut Passage, language: Language) {
         // A language of less than a hundredth of the passages has no analyzer here: the question was not read in it.
         let place = self.analyzers.iter().position(|(of, _)| *of == language).unwrap_or_default();
         let Some((_, analyzer)) = self.analyzers.get_mut(place) else { return };

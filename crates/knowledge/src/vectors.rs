@@ -1,12 +1,16 @@
 //! The vectors of a segment, in a component of the segment itself: deletes, merges and commits of text and vectors
 //! are one act, and no crash can part them.
 //!
-//! A component is a header (magic, dimensions, count: 16 bytes, little-endian), then all rows as f32, then one scale
-//! per row, then one signed byte per number: `number = byte * scale`. The bytes are scanned, the rows re-score.
-//! All lengths are checked when a component is opened: bytes that are not a component are an error, never a panic.
+//! A component is a header (magic, dimensions, count, lists: 20 bytes, little-endian), then all rows as f32 in the order of
+//! the documents. Then come one scale per row, and one signed byte per number (`number = byte * scale`): these are scanned,
+//! the rows re-score. A large component has lists of rows that lie together (see `ivf`): its scales and bytes stand list
+//! after list, and behind them the document of each, where each list ends, and the lists' centres in the same coding.
+//! All lengths and places are checked when a component is opened: bytes that are not a component are an error, never a
+//! panic.
 
 use std::any::Any;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use tantivy::directory::{OwnedBytes, TerminatingWrite};
 use tantivy::index::SegmentComponent;
@@ -16,12 +20,14 @@ use tantivy::schema::document::ErasedDocument;
 use tantivy::schema::{FieldType, Schema, Value};
 use tantivy::{DocId, Segment, SegmentReader, TantivyDocument, TantivyError};
 
+use crate::ivf::{Lists, ROWS_MIN};
+
 /// The custom field type's name in the schema.
 pub(crate) const TYPE: &str = "unit_vector";
 
 const EXTENSION: &str = "vec";
-const MAGIC: &[u8; 8] = b"ptsvec\x00\x01";
-const HEADER_BYTES: usize = 16;
+const MAGIC: &[u8; 8] = b"ptsvec\x00\x02";
+const HEADER_BYTES: usize = 20;
 const BYTE_MAX: f32 = 127.0;
 
 /// Writes, reads and merges the component.
@@ -52,21 +58,19 @@ impl SegmentPlugin for Vectors {
             .map(|reader| Component::open(reader, self.dimensions))
             .collect::<Result<_, _>>()?;
         // The order that Tantivy itself merges in, since no index of ours is sorted by a field.
-        let alive = || {
-            let parts = merge.readers.iter().zip(&parts);
-            parts.flat_map(|(reader, part)| reader.doc_ids_alive().map(move |document| (part, document)))
+        let places: Vec<(usize, DocId)> = merge
+            .readers
+            .iter()
+            .enumerate()
+            .flat_map(|(part, reader)| reader.doc_ids_alive().map(move |document| (part, document)))
+            .collect();
+        let row = |place: usize| {
+            let (part, document) = places[place];
+            parts[part].row(document)
         };
+        let lists = Lists::of(places.len(), ROWS_MIN, row);
         let mut out = merge.target_segment.open_write(component())?;
-        write_header(&mut out, self.dimensions, alive().count())?;
-        for (part, document) in alive() {
-            out.write_all(part.row_bytes(document))?;
-        }
-        for (part, document) in alive() {
-            out.write_all(&part.scale(document).to_le_bytes())?;
-        }
-        for (part, document) in alive() {
-            out.write_all(part.code(document))?;
-        }
+        write(&mut out, self.dimensions, places.len(), row, &lists)?;
         out.terminate()?;
         Ok(())
     }
@@ -105,18 +109,12 @@ impl PluginWriter for Gathering {
         if order.is_some() {
             return Err(TantivyError::InvalidArgument(String::from("vectors cannot follow a sorted index")));
         }
+        let length = self.dimensions.max(1);
+        let count = self.rows.len() / length;
+        let row = |place: usize| &self.rows[place * length..(place + 1) * length];
+        let lists = Lists::of(count, ROWS_MIN, row);
         let mut out = segment.open_write(component())?;
-        write_header(&mut out, self.dimensions, self.rows.len() / self.dimensions.max(1))?;
-        let rows = || self.rows.chunks_exact(self.dimensions.max(1));
-        for number in &self.rows {
-            out.write_all(&number.to_le_bytes())?;
-        }
-        for row in rows() {
-            out.write_all(&scale(row).to_le_bytes())?;
-        }
-        for row in rows() {
-            out.write_all(&code(row))?;
-        }
+        write(&mut out, self.dimensions, count, row, &lists)?;
         out.terminate()?;
         Ok(())
     }
@@ -138,12 +136,45 @@ fn component() -> SegmentComponent {
     SegmentComponent::Custom(EXTENSION.to_owned())
 }
 
-fn write_header(out: &mut impl Write, dimensions: usize, count: usize) -> io::Result<()> {
+/// Writes `count` rows as a component.
+fn write<R: AsRef<[f32]>>(
+    out: &mut impl Write,
+    dimensions: usize,
+    count: usize,
+    row: impl Fn(usize) -> R,
+    lists: &Lists,
+) -> io::Result<()> {
     let small =
         |number: usize| u32::try_from(number).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
     out.write_all(MAGIC)?;
-    out.write_all(&small(dimensions)?.to_le_bytes())?;
-    out.write_all(&small(count)?.to_le_bytes())
+    for number in [dimensions, count, lists.rows.len()] {
+        out.write_all(&small(number)?.to_le_bytes())?;
+    }
+    for place in 0..count {
+        for number in row(place).as_ref() {
+            out.write_all(&number.to_le_bytes())?;
+        }
+    }
+    let listed = || lists.rows.iter().flatten().map(|row| *row as usize);
+    let slots = || listed().chain(if lists.rows.is_empty() { 0..count } else { 0..0 });
+    for place in slots() {
+        out.write_all(&scale(row(place).as_ref()).to_le_bytes())?;
+    }
+    for place in slots() {
+        out.write_all(&code(row(place).as_ref()))?;
+    }
+    for document in lists.rows.iter().flatten() {
+        out.write_all(&document.to_le_bytes())?;
+    }
+    let mut end = 0;
+    for list in &lists.rows {
+        end += list.len();
+        out.write_all(&small(end)?.to_le_bytes())?;
+    }
+    for scale in &lists.scales {
+        out.write_all(&scale.to_le_bytes())?;
+    }
+    out.write_all(&lists.codes)
 }
 
 /// A vector as the bytes of a custom field.
@@ -156,7 +187,8 @@ fn numbers(bytes: &[u8]) -> impl Iterator<Item = f32> {
     numbers.iter().map(|bytes| f32::from_le_bytes(*bytes))
 }
 
-fn scale(row: &[f32]) -> f32 {
+/// What a vector's bytes are multiplied by.
+pub(crate) fn scale(row: &[f32]) -> f32 {
     row.iter().fold(0.0_f32, |most, number| most.max(number.abs())) / BYTE_MAX
 }
 
@@ -173,6 +205,7 @@ pub(crate) struct Component {
     bytes: OwnedBytes,
     dimensions: usize,
     count: usize,
+    lists: usize,
 }
 
 impl Component {
@@ -195,11 +228,30 @@ impl Component {
             let bytes = bytes.get(from..from + 4)?.try_into().ok()?;
             usize::try_from(u32::from_le_bytes(bytes)).ok()
         };
-        let count = number(12)?;
-        let whole =
-            count.checked_mul(dimensions.checked_mul(5)?.checked_add(4)?)?.checked_add(HEADER_BYTES)?;
+        let (count, lists) = (number(12)?, number(16)?);
+        let rows = count.checked_mul(dimensions.checked_mul(5)?.checked_add(4)?)?;
+        let listed = if lists == 0 { 0 } else { count.checked_mul(4)? };
+        let of_lists = lists.checked_mul(dimensions.checked_add(8)?)?;
+        let whole = rows.checked_add(listed)?.checked_add(of_lists)?.checked_add(HEADER_BYTES)?;
         let ours = bytes.get(..8)? == MAGIC && number(8)? == dimensions && bytes.len() == whole;
-        ours.then_some(Self { bytes, dimensions, count })
+        let found = ours.then_some(Self { bytes, dimensions, count, lists })?;
+        found.places_are_sound().then_some(found)
+    }
+
+    /// Whether every list names documents that are there, and the lists have all of them.
+    fn places_are_sound(&self) -> bool {
+        if self.lists == 0 {
+            return true;
+        }
+        let mut documents = vec![false; self.count];
+        for slot in 0..self.count {
+            match documents.get_mut(self.document(slot) as usize) {
+                Some(seen) if !*seen => *seen = true,
+                _ => return false,
+            }
+        }
+        let ends: Vec<usize> = (0..self.lists).map(|list| self.list_end(list)).collect();
+        ends.is_sorted() && ends.last() == Some(&self.count)
     }
 
     fn row_bytes(&self, document: DocId) -> &[u8] {
@@ -208,29 +260,77 @@ impl Component {
         &self.bytes[start..start + length]
     }
 
-    fn scale(&self, document: DocId) -> f32 {
-        let start = HEADER_BYTES + self.count * self.dimensions * 4 + document as usize * 4;
-        numbers(&self.bytes[start..start + 4]).sum()
+    fn row(&self, document: DocId) -> Vec<f32> {
+        numbers(self.row_bytes(document)).collect()
     }
 
-    fn code(&self, document: DocId) -> &[u8] {
-        let start =
-            HEADER_BYTES + self.count * (self.dimensions * 4 + 4) + document as usize * self.dimensions;
-        &self.bytes[start..start + self.dimensions]
+    fn scales_at(&self) -> usize {
+        HEADER_BYTES + self.count * self.dimensions * 4
     }
 
-    /// All codes in the order of documents, `count` at a time, with their scales.
-    pub(crate) fn blocks(&self, count: usize) -> impl Iterator<Item = (&[u8], impl Iterator<Item = f32>)> {
-        let scales = HEADER_BYTES + self.count * self.dimensions * 4;
-        let codes = scales + self.count * 4;
-        let blocks = self.bytes[codes..].chunks((self.dimensions * count).max(1));
-        blocks.zip(self.bytes[scales..codes].chunks((4 * count).max(1)).map(numbers))
+    fn codes_at(&self) -> usize {
+        self.scales_at() + self.count * 4
+    }
+
+    fn documents_at(&self) -> usize {
+        self.codes_at() + self.count * self.dimensions
+    }
+
+    fn ends_at(&self) -> usize {
+        self.documents_at() + self.count * 4
+    }
+
+    fn small(&self, at: usize) -> u32 {
+        self.bytes[at..at + 4].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    fn list_end(&self, list: usize) -> usize {
+        self.small(self.ends_at() + list * 4) as usize
+    }
+
+    /// How many lists its rows are in; 0 where it is scanned whole.
+    pub(crate) fn lists(&self) -> usize {
+        self.lists
+    }
+
+    /// The slots of a list: places of rows in the order in which they are scanned.
+    pub(crate) fn list(&self, list: usize) -> Range<usize> {
+        let start = if list == 0 { 0 } else { self.list_end(list - 1) };
+        start..self.list_end(list)
+    }
+
+    /// All slots.
+    pub(crate) fn slots(&self) -> Range<usize> {
+        0..self.count
+    }
+
+    /// The codes and scales of the lists' centres.
+    pub(crate) fn centres(&self) -> (&[u8], impl Iterator<Item = f32>) {
+        let scales = self.ends_at() + self.lists * 4;
+        let codes = scales + self.lists * 4;
+        (&self.bytes[codes..], numbers(&self.bytes[scales..codes]))
+    }
+
+    /// Whose row stands in a slot.
+    pub(crate) fn document(&self, slot: usize) -> DocId {
+        if self.lists == 0 { slot as DocId } else { self.small(self.documents_at() + slot * 4) }
+    }
+
+    /// The codes of some slots, one after another.
+    pub(crate) fn codes(&self, slots: &Range<usize>) -> &[u8] {
+        let start = self.codes_at();
+        &self.bytes[start + slots.start * self.dimensions..start + slots.end * self.dimensions]
+    }
+
+    /// Their scales.
+    pub(crate) fn scales(&self, slots: &Range<usize>) -> impl Iterator<Item = f32> {
+        let start = self.scales_at();
+        numbers(&self.bytes[start + slots.start * 4..start + slots.end * 4])
     }
 
     /// The exact cosine of a document's vector and a unit vector of the same length.
     pub(crate) fn cosine(&self, document: DocId, question: &[f32]) -> f32 {
-        let row: Vec<f32> = numbers(self.row_bytes(document)).collect();
-        api::cosine(&row, question)
+        api::cosine(&self.row(document), question)
     }
 }
 
@@ -240,39 +340,76 @@ mod tests {
 
     use super::*;
 
-    fn whole(rows: &[[f32; 3]]) -> Vec<u8> {
+    const ROWS: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.6, -0.8, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
+
+    fn whole(rows_min: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_header(&mut bytes, 3, rows.len()).unwrap();
-        bytes.extend(rows.iter().flat_map(|row| to_bytes(row)));
-        bytes.extend(rows.iter().flat_map(|row| scale(row).to_le_bytes()));
-        bytes.extend(rows.iter().flat_map(|row| code(row)));
+        let lists = Lists::of(ROWS.len(), rows_min, |place| ROWS[place]);
+        write(&mut bytes, 3, ROWS.len(), |place| ROWS[place], &lists).unwrap();
         bytes
+    }
+
+    fn signed(codes: &[u8]) -> Vec<i8> {
+        codes.iter().map(|byte| byte.cast_signed()).collect()
     }
 
     #[test]
     fn what_was_written_is_read() {
-        let rows = [[1.0, 0.0, 0.0], [0.6, -0.8, 0.0], [0.0, 0.0, 0.0]];
-        let found = Component::parse(OwnedBytes::new(whole(&rows)), 3).unwrap();
-        let signed = |code: &[u8]| code.iter().map(|byte| byte.cast_signed()).collect::<Vec<_>>();
-        let blocks: Vec<_> =
-            found.blocks(2).map(|(codes, scales)| (signed(codes), scales.collect::<Vec<_>>())).collect();
-        let expected =
-            [(vec![127, 0, 0, 95, -127, 0], vec![1.0 / 127.0, 0.8 / 127.0]), (vec![0, 0, 0], vec![0.0])];
-        assert_eq!(blocks, expected);
+        let found = Component::parse(OwnedBytes::new(whole(100)), 3).unwrap();
+        assert_eq!((found.lists(), found.slots()), (0, 0..4));
+        assert_eq!(signed(found.codes(&(0..3))), [127, 0, 0, 95, -127, 0, 0, 0, 0]);
+        assert_eq!(found.scales(&(1..3)).collect::<Vec<_>>(), [0.8 / 127.0, 0.0]);
         assert_eq!(found.cosine(1, &[0.6, -0.8, 0.0]), 1.0);
-        assert_eq!(found.scale(1), 0.8 / 127.0);
-        assert_eq!(signed(found.code(1)), [95, -127, 0]);
+        assert_eq!(found.document(2), 2);
+    }
+
+    #[test]
+    fn lists_have_every_row_once() {
+        let found = Component::parse(OwnedBytes::new(whole(4)), 3).unwrap();
+        assert_eq!(found.lists(), 2);
+        let mut documents = Vec::new();
+        for list in 0..2 {
+            for slot in found.list(list) {
+                let document = found.document(slot);
+                documents.push(document);
+                assert_eq!(found.codes(&(slot..slot + 1)), code(&ROWS[document as usize]));
+                assert_eq!(found.scales(&(slot..slot + 1)).next(), Some(scale(&ROWS[document as usize])));
+                assert_eq!(found.row(document), ROWS[document as usize]);
+            }
+        }
+        documents.sort_unstable();
+        assert_eq!(documents, [0, 1, 2, 3]);
+        let (codes, scales) = found.centres();
+        assert_eq!((codes.len(), scales.count()), (6, 2));
     }
 
     proptest! {
         #[test]
-        fn bytes_that_are_no_component_are_refused(cut in 0_usize..90, more in 0_usize..3, dimensions in 0_usize..9) {
-            let mut bytes = whole(&[[1.0, 0.0, 0.0], [0.6, -0.8, 0.0], [0.0, 0.0, 0.0]]);
+        fn bytes_that_are_no_component_are_refused(
+            cut in 0_usize..150, more in 0_usize..3, dimensions in 0_usize..9, has_lists in any::<bool>(),
+        ) {
+            let mut bytes = whole(if has_lists { 4 } else { 100 });
             let length = bytes.len();
             bytes.truncate(cut);
             bytes.extend(vec![0; more]);
-            let good = bytes.len() == length && dimensions == 3;
-            prop_assert_eq!(Component::parse(OwnedBytes::new(bytes), dimensions).is_some(), good);
+            let good = bytes.len() == length && more == 0 && dimensions == 3;
+            let found = Component::parse(OwnedBytes::new(bytes), dimensions);
+            prop_assert!(found.is_some() || !good);
+            prop_assert!(found.is_none() || dimensions == 3 && cut + more >= length);
+        }
+
+        #[test]
+        fn damaged_bytes_never_lead_astray(at in 0_usize..200, byte in any::<u8>(), has_lists in any::<bool>()) {
+            let mut bytes = whole(if has_lists { 4 } else { 100 });
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            if let Some(found) = Component::parse(OwnedBytes::new(bytes), 3) {
+                let found = [found];
+                for probes in [1, 9] {
+                    let near = crate::scan::nearest_in(&found, &[1.0, 0.0, 0.0], 3, probes, |_, _| true);
+                    prop_assert!(near.len() <= 3);
+                }
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 //! What is navigation, decoration or script is left out, and where a page says which part is its main one, so is the rest. The
 //! tree is walked without recursion: its depth is the page's choice.
 
-use html5ever::tendril::TendrilSink;
+use std::time::{Duration, Instant};
+
+use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::{ParseOpts, parse_document};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 
@@ -26,9 +28,18 @@ const INLINE: &[&str] = &[
     "sub", "sup", "time", "tt", "u", "var", "wbr",
 ];
 
+/// Elements inside each other by the hundred thousand cost the parser, which looks through them, hours.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What is parsed between two looks at the clock.
+const PIECE_CHARS: usize = 2_048;
+
 /// Reads a page.
-pub(crate) fn extract(page: &str) -> Extracted {
-    let dom = parse_document(RcDom::default(), ParseOpts::default()).one(page);
+///
+/// # Errors
+/// It takes too long.
+pub(crate) fn extract(page: &str) -> Result<Extracted, String> {
+    let dom = parsed(page, Instant::now() + TIME_MAX)?;
     let marked = main_part(&dom.document);
     let mut extracted = marked.map(|main| read(&main)).unwrap_or_default();
     if extracted.blocks.is_empty() {
@@ -38,7 +49,22 @@ pub(crate) fn extract(page: &str) -> Extracted {
         let title = find(&dom.document, |node| name(node) == Some("title"));
         extracted.title = title.map(|title| one_line(&words_within(&title))).unwrap_or_default();
     }
-    extracted
+    Ok(extracted)
+}
+
+fn parsed(page: &str, deadline: Instant) -> Result<RcDom, String> {
+    let mut parser = parse_document(RcDom::default(), ParseOpts::default());
+    let mut rest = page;
+    while !rest.is_empty() {
+        if Instant::now() > deadline {
+            return Err(format!("takes longer than {} s to read", TIME_MAX.as_secs()));
+        }
+        let end = rest.char_indices().nth(PIECE_CHARS).map_or(rest.len(), |(end, _)| end);
+        let (piece, after) = rest.split_at(end);
+        parser.process(StrTendril::from_slice(piece));
+        rest = after;
+    }
+    Ok(parser.finish())
 }
 
 /// The one element that the page calls its main part.
@@ -300,7 +326,7 @@ mod tests {
     use super::*;
 
     fn check(page: &str, title: &str, expected: &[&str]) {
-        let extracted = extract(page);
+        let extracted = extract(page).unwrap();
         assert_eq!(extracted.title, title);
         let blocks: Vec<String> = extracted
             .blocks
@@ -354,12 +380,20 @@ mod tests {
     #[test]
     fn tables_know_their_header() {
         let check = |page: &str, expected: Option<&str>| {
-            let extracted = extract(page);
+            let extracted = extract(page).unwrap();
             let header = extracted.blocks.last().and_then(|block| block.header.clone());
             assert_eq!(header.map(|span| extracted.text[span].to_owned()).as_deref(), expected);
         };
         check("<p>x</p><table><thead><tr><th>a<th>b</tr></thead><tr><td>1<td>2</tr></table>", Some("a | b"));
         check("<table><tr><th>a<td>1</tr></table>", None);
+    }
+
+    #[test]
+    fn a_page_that_takes_too_long_is_refused() {
+        assert!(
+            parsed("<p>x", Instant::now() - Duration::from_secs(1))
+                .is_err_and(|why| why.contains("takes longer"))
+        );
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Reading<'_> {
         match name {
             "p" => {
                 if let Some(paragraph) = self.paragraphs.pop() {
-                    self.paragraph(paragraph);
+                    self.paragraph(&paragraph);
                 }
             }
             "tc" if self.tables == 1 => self.row.push(cell(&std::mem::take(&mut self.cell))),
@@ -168,7 +168,7 @@ impl Reading<'_> {
         }
     }
 
-    fn paragraph(&mut self, paragraph: Paragraph) {
+    fn paragraph(&mut self, paragraph: &Paragraph) {
         let lines: Vec<String> =
             paragraph.words.split('\n').map(one_line).filter(|line| !line.is_empty()).collect();
         let words = lines.join("\n");
@@ -188,7 +188,7 @@ impl Reading<'_> {
         let own = paragraph.outline.map(|level| (level < 9).then_some(level + 1));
         if let Some(level) = own.unwrap_or_else(|| self.styles.heading(style)) {
             self.heading(level, &one_line(&words));
-        } else if let Some(depth) = self.list_depth(&paragraph, style) {
+        } else if let Some(depth) = self.list_depth(paragraph, style) {
             if !self.items.is_empty() {
                 self.items.push('\n');
             }

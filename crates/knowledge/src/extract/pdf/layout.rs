@@ -23,9 +23,8 @@ const HEADING_CHARS_MAX: usize = 120;
 /// Lines at the top and at the bottom of a page where running heads and page numbers stand.
 const MARGIN_LINES: usize = 2;
 
-/// A line in a margin is a running head if so many pages have it, and at least one in so many.
+/// A line in a margin is a running head if so many pages have it, their numbers left out.
 const REPEATED_MIN: usize = 3;
-const REPEATED_ONE_IN: usize = 5;
 
 /// Bookmarks that are looked for at a time: those before the one that is found were not.
 const BOOKMARKS_AHEAD: usize = 8;
@@ -244,7 +243,7 @@ fn repeated(pages: &[Vec<Line>]) -> HashMap<String, usize> {
             *counts.entry(head).or_default() += 1;
         }
     }
-    counts.retain(|_, count| *count >= REPEATED_MIN && *count * REPEATED_ONE_IN >= pages.len());
+    counts.retain(|_, count| *count >= REPEATED_MIN);
     counts
 }
 
