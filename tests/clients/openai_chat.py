@@ -89,4 +89,5 @@ def main(base_url):
         check("a wrong field is refused by its name", error.param == "temperature")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

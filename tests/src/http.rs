@@ -82,6 +82,16 @@ impl Request {
         stream.shutdown(Shutdown::Both).unwrap();
     }
 
+    /// Sends it to a server that may die at any moment: the status, or `None` where none came.
+    pub fn try_send(&self, to: SocketAddr) -> Option<u16> {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(&self.bytes(to)).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        read_head(&mut answer.as_slice()).map(|head| head.status)
+    }
+
     /// Sends it and reads the whole answer.
     pub fn send(&self, to: SocketAddr) -> Answer {
         self.open(to).whole()

@@ -169,11 +169,14 @@ impl Completion {
         };
         let mut chunks = Vec::with_capacity(self.choices.len() * 2 + 1);
         for choice in self.choices {
-            let extra = with_call_indexes(choice.message.extra);
+            let mut extra = with_call_indexes(choice.message.extra);
+            // What an answer rests on is known when it is whole.
+            let annotations = extra.remove_entry("annotations").into_iter().collect();
             let delta = Delta { role: Some("assistant".to_owned()), content: choice.message.content, extra };
             let said = ChoiceDelta { index: choice.index, delta, finish_reason: None, extra: choice.extra };
             let ended = ChoiceDelta {
                 index: choice.index,
+                delta: Delta { extra: annotations, ..Delta::default() },
                 finish_reason: choice.finish_reason,
                 ..ChoiceDelta::default()
             };

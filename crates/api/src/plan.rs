@@ -33,12 +33,26 @@ pub struct CacheUse {
 /// How an answer is grounded in the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grounding {
+    /// The store that the passages come from.
+    #[serde(default = "default_store")]
+    pub store: String,
     /// The most passages to read.
     pub passages_max: usize,
     /// The passages are declared to be right where they contradict the model's memory (question 10 of the flow).
     pub authoritative: bool,
     /// Below this coverage the answer is "the index does not cover this".
     pub coverage_min: f32,
+    /// Each sentence of an answer must rest on a passage; one that does not makes the next target answer, and after the
+    /// last one the answer is "the index does not cover this".
+    #[serde(default)]
+    pub checked: bool,
+}
+
+/// The store that every gateway has.
+pub const DEFAULT_STORE: &str = "default";
+
+fn default_store() -> String {
+    DEFAULT_STORE.to_owned()
 }
 
 /// What a target is expected to give for this request.

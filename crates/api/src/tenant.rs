@@ -14,6 +14,10 @@ pub struct Tenant {
     pub policy: Option<Arc<str>>,
     /// Requests of this tenant never leave the host, whatever their headers say.
     pub private: bool,
+    /// The stores that it may search, where not all.
+    pub stores: Option<Vec<Arc<str>>>,
+    /// The folders of every store that it may see and write into, where not all.
+    pub scope: Option<Vec<String>>,
     /// The most that it may spend in one UTC day.
     pub daily_budget: Option<Money>,
     /// The most that one request may be expected to take, where its policy allows more.
@@ -31,6 +35,8 @@ impl Tenant {
             name: Arc::from("default"),
             policy: None,
             private: false,
+            stores: None,
+            scope: None,
             daily_budget: None,
             latency_budget: None,
             cost_budget: None,

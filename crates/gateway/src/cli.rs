@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// A retrieval-augmented routing gateway for language-model traffic.
 #[derive(Debug, Parser)]
@@ -47,9 +47,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Build and ask the index.
-    #[command(subcommand)]
-    Index(IndexCommand),
+    /// Feed and ask a store of documents.
+    Index(IndexArgs),
     /// Closed tasks: their labels, and the local models that are trained from them.
     #[command(subcommand)]
     Task(TaskCommand),
@@ -67,24 +66,67 @@ pub(crate) enum Command {
     Eval(EvalCommand),
 }
 
-/// What to do with the index.
+/// Which store, and what to do with it.
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// The store: NAME of [store.NAME] in gateway.toml; without it [index].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) store: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) command: IndexCommand,
+}
+
+/// What to do with a store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IndexCommand {
-    /// Build the index from files and folders (Markdown, text, HTML, JSONL) and swap it in.
+    /// Take over what has changed in the store's corpus: what is new or changed is embedded, what is gone is taken out; what was
+    /// added, uploaded and removed stays so. Ends with 65 where a file could not be read; the others are indexed.
     Build {
-        /// Files and folders; without any, `index.corpus` of the configuration.
+        /// The files and folders that the store is to hold instead of all that it held, uploads included.
         paths: Vec<PathBuf>,
     },
-    /// Print the passages found for a question.
+    /// Add files and folders to what the store holds, for good.
+    Add {
+        /// Files and folders; documents of the same name are replaced.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Take documents out. They stay out until they are added or uploaded again, or the store is built of other paths.
+    Remove {
+        /// Names of documents, as `list` prints them, or of folders.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Print the passages found for a question, with its words marked.
     Search {
         /// The question.
         question: String,
         /// How many passages.
         #[arg(long, default_value_t = 5)]
         passages: usize,
+        /// Only in this folder or document.
+        #[arg(long)]
+        scope: Option<String>,
+        /// Only documents with such attributes: {"type": "eq", "key": "year", "value": 2024}.
+        #[arg(long, value_name = "JSON")]
+        filter: Option<String>,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
     },
-    /// Print what the index holds.
-    Stats,
+    /// Print the documents that the store holds, with the number of their passages.
+    List {
+        /// Print JSON lines instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how much the store holds.
+    Stats {
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What to do with tasks.
@@ -222,6 +264,41 @@ pub(crate) enum EvalCommand {
         /// Leave whole groups out in each fold.
         #[arg(long)]
         groups_out: bool,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search, on a folder in the layout of BEIR (corpus.jsonl, queries.jsonl, qrels/*.tsv; gzip where the name ends in .gz):
+    /// BM25, vectors and both; quality and time; with other questions, whether coverage tells them apart.
+    Retrieval {
+        /// The folder.
+        #[arg(long)]
+        dir: PathBuf,
+        /// A folder of the same layout whose questions this corpus does not cover.
+        #[arg(long)]
+        foreign: Vec<PathBuf>,
+        /// Where the index is kept for the next time; without it, it is built for this one run.
+        #[arg(long)]
+        index: Option<PathBuf>,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answers from passages, on a folder in the layout of BEIR whose queries carry `answers` or `impossible`: exact match, F1,
+    /// citations and refusals; with the passage that holds the answer, and end to end.
+    Answers {
+        /// The folder.
+        #[arg(long)]
+        dir: PathBuf,
+        /// A model of the process in models.toml that reads as well: without passages, and with them.
+        #[arg(long)]
+        model: Option<String>,
+        /// The most questions, taken at even distances.
+        #[arg(long, default_value_t = 500)]
+        questions: usize,
+        /// Where the index is kept for the next time; without it, it is built for this one run.
+        #[arg(long)]
+        index: Option<PathBuf>,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,

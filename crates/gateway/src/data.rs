@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::body::{Body, whole};
 use crate::exchange::{self, Arrived, refusal};
 use crate::house::House;
+use crate::vector_stores;
 
 /// Answers one request on the data port.
 pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Response<Body> {
@@ -30,6 +31,10 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         "/v1/feedback" => (Method::POST, "feedback"),
         "/v1/embeddings" => (Method::POST, "embeddings"),
         "/v1/models" => (Method::GET, ""),
+        path if vector_stores::serves(path) => {
+            let operation = "vector_stores";
+            return vector_stores::answer(Arrived { house, parts, body, started, operation }).await;
+        }
         path if path.starts_with("/v1/models/") => (Method::GET, ""),
         _ => return refusal(&unknown_path(&path)),
     };
@@ -81,12 +86,12 @@ fn unknown_path(path: &str) -> Error {
         "unknown_path",
         format!(
             "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/embeddings, \
-             /v1/feedback, /v1/route and GET /v1/models."
+             /v1/feedback, /v1/route, /v1/files and GET /v1/models, /v1/vector_stores."
         ),
     )
 }
 
-fn wrong_method(path: &str, allowed: &Method) -> Response<Body> {
+pub(crate) fn wrong_method(path: &str, allowed: &Method) -> Response<Body> {
     let error =
         Error::new(Fault::MethodNotAllowed, "method_not_allowed", format!("`{path}` takes {allowed} only."));
     let mut response = refusal(&error);

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use api::{ChatRequest, Embed, Error, Findings, Plan, Signal, SignalSet, Signals, Tenant, Vector};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use classify::{Encoder, View};
-use knowledge::{Index, SearchOptions};
 use policy::{Conditions, Facts, Learned, Route};
 
 use crate::Failure;
@@ -15,10 +14,12 @@ use crate::latencies::Latencies;
 use crate::live::{Files, Live};
 use crate::opinions::Opinions;
 use crate::outcomes::{Learnt, Store};
-use crate::renew::{Learning, load_encoder, open_index};
+use crate::renew::{Learning, load_encoder};
 use crate::settings::Settings;
 use crate::stated::Stated;
+use crate::stores::{Sight, Stores};
 use crate::tasks::{self, Asked, Task, Tasks, is_single_turn};
+use crate::wishes::Reach;
 
 /// What every plan is priced by, and cheap to tell.
 const ALWAYS: SignalSet = SignalSet::NONE.with(Signal::TokensIn);
@@ -26,20 +27,18 @@ const ALWAYS: SignalSet = SignalSet::NONE.with(Signal::TokensIn);
 /// better, is not worth measuring for an estimate that chooses nothing.
 const ANSWER_TOKENS: u64 = 256;
 
-/// Signals, index, tasks, outcomes and policy.
+/// Signals, stores, tasks, outcomes and policy.
 pub(crate) struct Decider {
     pub(crate) settings: Settings,
     pub(crate) live: ArcSwap<Live>,
     pub(crate) encoder: Arc<Encoder>,
-    pub(crate) index: ArcSwapOption<Index>,
+    pub(crate) stores: Stores,
     pub(crate) tasks: ArcSwap<Tasks>,
     pub(crate) latencies: Latencies,
     /// What recorded outcomes teach.
     pub(crate) learnt: ArcSwapOption<Learnt>,
     pub(crate) store: Store,
     pub(crate) learning: Mutex<Learning>,
-    /// Why the index should be built anew, until somebody does.
-    pub(crate) rebuild: Mutex<Option<String>>,
 }
 
 /// What one decision rests on.
@@ -76,28 +75,41 @@ impl Decider {
     pub(crate) fn load(settings: Settings) -> Result<Self, Failure> {
         // The files first: a typo should be told at once, not after the model is loaded.
         Files::read(&settings).and_then(|files| files.check(&settings)).map_err(Failure::Wrong)?;
-        let encoder = load_encoder(&settings).map_err(Failure::Unavailable)?;
+        let encoder = Arc::new(load_encoder(&settings).map_err(Failure::Unavailable)?);
         let live = Live::read(&settings, &encoder).map_err(Failure::Wrong)?;
         let (tasks, problems) = Tasks::open(&live.tasks, &settings.files.state, &encoder, None);
         for problem in problems {
             tracing::warn!(%problem, "a task is left out");
         }
-        let (index, rebuild) = open_index(&settings, &encoder).map_err(Failure::Unavailable)?;
+        let stores = Stores::open(&settings, &encoder).map_err(Failure::Unavailable)?;
         let store = Store::new(&settings.files.state);
         let learnt =
             Learnt::kept(&store, &encoder).map_err(|error| Failure::Unavailable(in_words(&error)))?;
         Ok(Self {
             settings,
             live: ArcSwap::from_pointee(live),
-            encoder: Arc::new(encoder),
-            index: ArcSwapOption::from(index.map(Arc::new)),
+            encoder,
+            stores,
             tasks: ArcSwap::from_pointee(tasks),
             latencies: Latencies::default(),
             learnt: ArcSwapOption::from(learnt.map(Arc::new)),
             store,
             learning: Mutex::default(),
-            rebuild: Mutex::new(rebuild),
         })
+    }
+
+    /// The part of a store that a request of `tenant` may search; the examples of a task are a store like any other.
+    ///
+    /// # Errors
+    /// 404: there is none of this name for this tenant.
+    pub(crate) fn sight(&self, name: &str, tenant: &Tenant, reach: &Reach) -> Result<Sight, Error> {
+        match name.strip_prefix(policy::TASK_PREFIX) {
+            Some(task) => {
+                let task = self.tasks.load().get_for(task, &tenant.name)?;
+                Ok(tasks::examples::sight(task, tenant, reach))
+            }
+            None => Ok(self.stores.get(name, tenant)?.sight(tenant, reach)),
+        }
     }
 
     /// Measures the signals that the request's policy reads, and nothing else. What needs the encoder or the index is
@@ -112,6 +124,7 @@ impl Decider {
         request: &ChatRequest,
         stated: &Arc<Stated>,
         tenant: &Arc<Tenant>,
+        reach: &Reach,
     ) -> Result<Insight, Error> {
         let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         let view = View::from(request);
@@ -136,10 +149,16 @@ impl Decider {
             None
         };
         let learnt = self.learnt.load_full();
-        let index = self.index.load_full();
-        let asked = policy.asks(&stated.facts(tenant, &signals), &signals, index.is_some());
+        let store = stated.store.as_deref().unwrap_or(policy.store());
+        let sight = match self.sight(store, tenant, reach) {
+            Ok(sight) => Some(sight).filter(|_| self.is_ready(store, tenant)),
+            // The caller asked for it, and should hear that it is not there.
+            Err(error) if stated.store.is_some() => return Err(error),
+            Err(_) => None,
+        };
+        let asked = policy.asks(&stated.facts(tenant, &signals), &signals, sight.is_some());
         let unsettled = live.trained.classifier.needs_vector(asked, &signals)
-            || (asked.has(Signal::Coverage) && index.is_some())
+            || (asked.has(Signal::Coverage) && sight.is_some())
             || task.is_some()
             || learnt.is_some();
         if !unsettled {
@@ -154,7 +173,7 @@ impl Decider {
             view,
             question,
             task,
-            index,
+            sight,
             learnt,
         };
         tokio::task::spawn_blocking(move || deeper.measure(signals)).await.map_err(Error::internal)?
@@ -188,6 +207,7 @@ impl Decider {
         judgement: impl FnOnce(Route<'_>, &Facts<'_>, &Conditions<'_>) -> T,
     ) -> Result<T, Error> {
         let Case { live, stated, tenant, signals, opinions, funds_remaining } = *case;
+        let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         let facts = stated.facts(tenant, signals);
         let tasks = self.tasks.load();
         let conditions = Conditions {
@@ -197,14 +217,23 @@ impl Decider {
                 let certified = tasks.quality(model).map(|quality| Learned { quality, evidence: 1.0 });
                 certified.or_else(|| opinions.of(model))
             },
-            index_ready: self.index.load().is_some(),
+            index_ready: self.is_ready(stated.store.as_deref().unwrap_or(route.policy().store()), tenant),
             funds_remaining,
         };
-        let route = live.policies.resolve(&stated.model, tenant, stated.policy.as_deref())?;
         if let Route::Task { name, .. } = route {
             tasks.get_for(name, &tenant.name)?.answerable()?;
         }
         Ok(judgement(route, &facts, &conditions))
+    }
+
+    /// Whether there is something to search in a store.
+    fn is_ready(&self, store: &str, tenant: &Tenant) -> bool {
+        match store.strip_prefix(policy::TASK_PREFIX) {
+            Some(task) => {
+                self.tasks.load().get_for(task, &tenant.name).is_ok_and(|task| task.label_count() > 0)
+            }
+            None => self.stores.get(store, tenant).is_ok_and(|kept| kept.is_ready()),
+        }
     }
 
     fn available(&self, live: &Live, model: &str) -> Result<(), String> {
@@ -267,7 +296,8 @@ struct Deeper {
     question: String,
     /// The task that the request belongs to, and its input there.
     task: Option<(Arc<Task>, String)>,
-    index: Option<Arc<Index>>,
+    /// What may be searched, where there is something.
+    sight: Option<Sight>,
     learnt: Option<Arc<Learnt>>,
 }
 
@@ -289,16 +319,21 @@ impl Deeper {
             }
         }
         let mut findings = None;
-        if let Some(index) = &self.index
+        if let Some(sight) = &self.sight
             && self.asked(&signals)?.has(Signal::Coverage)
         {
             let known = match vector.take() {
                 Some(vector) => vector,
                 None => self.decider.vector(&self.question)?,
             };
-            let found = index.search(&self.question, Some(&known), &SearchOptions::default())?;
-            signals.coverage = found.coverage;
-            findings = Some(found);
+            match sight.search(&self.question, &known) {
+                Ok(found) => {
+                    signals.coverage = found.coverage;
+                    findings = Some(found);
+                }
+                // A cluster that is down covers nothing: the other tracks still answer.
+                Err(error) => tracing::warn!(%error, "the store could not be searched"),
+            }
             vector = Some(known);
         }
         let mut opinions = Opinions::default();
@@ -326,6 +361,6 @@ impl Deeper {
         let route =
             self.live.policies.resolve(&self.stated.model, &self.tenant, self.stated.policy.as_deref())?;
         let Route::Policy(policy) = route else { return Ok(SignalSet::NONE) };
-        Ok(policy.asks(&self.stated.facts(&self.tenant, signals), signals, self.index.is_some()))
+        Ok(policy.asks(&self.stated.facts(&self.tenant, signals), signals, self.sight.is_some()))
     }
 }

@@ -129,6 +129,11 @@ impl House {
         })
     }
 
+    /// Whether a model runs in this process.
+    pub(crate) fn is_in_process(&self, model: &str) -> bool {
+        self.backends.load().get(model).is_some_and(|backend| matches!(**backend, Backend::Llama(_)))
+    }
+
     /// The adapters that are to be on a model of the process: its reader, and those of tasks, by their names there.
     pub(crate) fn adapters(&self, base: &str) -> BTreeMap<String, PathBuf> {
         let mut adapters = self.decider.tasks.load().adapters(base);
@@ -142,9 +147,7 @@ impl House {
 
     /// Names everything that decides what an answer is.
     pub(crate) fn revision(&self, live: &Live) -> String {
-        let index = self.decider.index.load();
-        let index = index.as_ref().map_or(0, |index| index.stats().generation.unwrap_or_default());
-        format!("{}/{index}", live.revision)
+        format!("{}/{}", live.revision, self.decider.stores.revision())
     }
 
     /// Reads the operator's files again and swaps them in, all or nothing.
@@ -203,7 +206,7 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
     match &model.kind {
         ModelKind::Task => Backend::Task,
         ModelKind::Extractive => Backend::Extractive,
-        ModelKind::Llama { .. } => match open_llama(settings, model) {
+        ModelKind::Llama { .. } => match load_llama(settings, model) {
             Ok(loaded) => Backend::Llama(loaded),
             Err(error) => Backend::Missing(in_words(&error)),
         },
@@ -212,7 +215,10 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
 }
 
 /// Loads a model of the process, with the adapter that it reads with.
-fn open_llama(settings: &Settings, model: &Model) -> Result<local::Model, Error> {
+///
+/// # Errors
+/// It is of another kind, or its files cannot be loaded.
+pub(crate) fn load_llama(settings: &Settings, model: &Model) -> Result<local::Model, Error> {
     let options = llama_options(settings, model)
         .ok_or_else(|| Error::internal("only a model of the kind `llama` runs in this process"))?;
     let loaded = local::Model::load(&options)?;

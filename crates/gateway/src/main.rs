@@ -27,8 +27,10 @@ mod renew;
 mod serve;
 mod settings;
 mod stated;
+mod stores;
 mod tasks;
 mod training;
+mod vector_stores;
 mod wishes;
 
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ pub(crate) enum Failure {
     Wrong(String),
     /// Something that should be there is not: a model file, a free port: 69.
     Unavailable(String),
+    /// Some of the data could not be read; the rest was: 65.
+    Partly(String),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
     let (status, said) = match done {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Wrong(said)) => (64, said),
+        Err(Failure::Partly(said)) => (65, said),
         Err(Failure::Unavailable(said)) => (69, said),
     };
     commands::say_error(&said);

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use api::{Citation, Completion, Error, Fault};
+use api::{Completion, Error, Fault, Usage};
 
 use crate::exchange::{Ground, annotate, sources};
 use crate::house::now_s;
@@ -31,18 +31,22 @@ Answer: mill drain --all
 
 ";
 
+/// What was read.
+pub(crate) struct Read {
+    /// The answer, which stands in its passage.
+    pub(crate) answer: String,
+    /// The place of that passage among the findings.
+    pub(crate) passage: usize,
+    usage: Usage,
+}
+
 /// Reads an answer out of the best passages.
 ///
 /// # Errors
 /// The model failed, or its answer does not stand in the passages (`unsupported`), so that the next reader is asked.
-pub(crate) async fn read(
-    model: &local::Model,
-    ground: &Ground,
-    id: &str,
-    deadline: Instant,
-) -> Result<Completion, Error> {
-    let passages: Vec<&api::Passage> = ground.findings.passages.iter().take(PASSAGES_MAX).collect();
-    let texts: Vec<String> = passages.iter().map(|passage| one_line(&passage.text)).collect();
+pub(crate) async fn read(model: &local::Model, ground: &Ground, deadline: Instant) -> Result<Read, Error> {
+    let passages = ground.findings.passages.iter().take(PASSAGES_MAX);
+    let texts: Vec<String> = passages.map(|passage| one_line(&passage.text)).collect();
     let asked = format!("Passage: {}\nQuestion: {}", texts.join(" "), one_line(&ground.question));
     let (answer, usage) = if model.adapter(READER).is_some() {
         let question = local::Question {
@@ -61,24 +65,30 @@ pub(crate) async fn read(
         (read.text.trim().to_owned(), read.usage)
     };
     let found = texts.iter().position(|text| stands_in(&answer, text));
-    let Some(place) = found.filter(|_| !answer.is_empty()) else {
-        let said = "The in-process reader's answer does not stand in the passages.";
-        return Err(Error::new(Fault::Unprocessable, "unsupported", said).with_detail(answer));
-    };
-    let passage = passages[place];
-    let citation = Citation {
-        number: 1,
-        file: passage.file.clone(),
-        section: passage.section.clone(),
-        span: passage.span,
-    };
-    let cited = [citation];
-    let text = format!("{answer} [1]{}", sources(&cited));
-    let mut completion = Completion::of_text(id, now_s(), "reader", text, usage);
-    if let Some(choice) = completion.choices.first_mut() {
-        annotate(&mut choice.message.extra, &cited);
+    match found.filter(|_| !answer.is_empty()) {
+        Some(passage) => Ok(Read { answer, passage, usage }),
+        None => {
+            let said = "The in-process reader's answer does not stand in the passages.";
+            Err(Error::new(Fault::Unprocessable, "unsupported", said).with_detail(answer))
+        }
     }
-    Ok(completion)
+}
+
+impl Read {
+    /// The answer with its source.
+    pub(crate) fn completion(self, ground: &Ground, id: &str) -> Completion {
+        let number = self.passage + 1;
+        let mut cited = knowledge::cite(&ground.findings);
+        cited.retain(|citation| citation.number == number);
+        let listed = sources(&cited, ground.grounding.authoritative);
+        let text = format!("{} [{number}]{listed}", self.answer);
+        let mut completion = Completion::of_text(id, now_s(), "reader", text, self.usage);
+        for choice in &mut completion.choices {
+            let text = choice.message.content.as_deref().unwrap_or_default();
+            annotate(&mut choice.message.extra, text, &cited);
+        }
+        completion
+    }
 }
 
 fn one_line(text: &str) -> String {

@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -13,16 +14,18 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use crate::house::House;
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreSettings};
 use crate::tasks::version::STANDING;
 
 /// Editors write a file in several steps; the reload waits until they have been quiet this long.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Watches the operator's files, the trained tasks and the index. Made before they are read, so that no change falls
+/// Watches the operator's files, the trained tasks and the stores. Made before they are read, so that no change falls
 /// between the two.
 pub(crate) struct Watch {
     changes: mpsc::Receiver<()>,
+    /// The operator's files are among what changed.
+    files: Arc<AtomicBool>,
     /// Dropping it would end the watching.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -31,23 +34,34 @@ impl Watch {
     /// Begins to watch; where the system does not let us, SIGHUP is left, and the log says so.
     pub(crate) fn begin(settings: &Settings) -> Self {
         let (changed, changes) = mpsc::channel(1);
-        let watcher = watcher(settings, changed)
+        let files = Arc::new(AtomicBool::new(false));
+        let watcher = watcher(settings, changed, Arc::clone(&files))
             .inspect_err(|error| tracing::warn!(%error, "files are not watched; send SIGHUP after a change"));
-        Self { changes, _watcher: watcher.ok() }
+        Self { changes, files, _watcher: watcher.ok() }
     }
 
     /// Reloads whenever there is a reason to, for ever.
     pub(crate) async fn run(mut self, house: Arc<House>, mut hangup: Signal) {
         loop {
             tokio::select! {
-                signalled = hangup.recv() => if signalled.is_none() { return },
+                signalled = hangup.recv() => {
+                    if signalled.is_none() { return }
+                    self.files.store(true, Ordering::Relaxed);
+                }
                 changed = self.changes.recv(), if self._watcher.is_some() => {
                     if changed.is_none() { return }
                     settle(&mut self.changes).await;
                 }
             }
             let reloading = Arc::clone(&house);
-            let done = tokio::task::spawn_blocking(move || reload(&reloading)).await;
+            let files = self.files.swap(false, Ordering::Relaxed);
+            let done = tokio::task::spawn_blocking(move || {
+                if files {
+                    reload(&reloading);
+                }
+                reloading.decider.refresh();
+            })
+            .await;
             if let Err(error) = done {
                 tracing::error!(%error, "the reload failed");
             }
@@ -64,14 +78,18 @@ fn reload(house: &House) {
         Ok(()) => tracing::info!(revision = %house.decider.live.load().revision, "configuration reloaded"),
         Err(mistakes) => tracing::error!("configuration refused, the old one goes on:\n{mistakes}"),
     }
-    house.decider.refresh();
 }
 
 /// Watches the folders, not the files: editors replace files, and a watch on a file dies with it.
-fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+fn watcher(
+    settings: &Settings,
+    changed: mpsc::Sender<()>,
+    files_changed: Arc<AtomicBool>,
+) -> notify::Result<RecommendedWatcher> {
     let tasks = settings.files.state.join("tasks");
     let outcomes = settings.files.state.join("outcomes");
-    for folder in [&tasks, &outcomes, &settings.index.path] {
+    let stores: Vec<PathBuf> = settings.stores.iter().filter_map(StoreSettings::folder).cloned().collect();
+    for folder in [&tasks, &outcomes].into_iter().chain(&stores) {
         // A folder that is not there yet cannot be watched.
         std::fs::create_dir_all(folder)?;
     }
@@ -80,17 +98,19 @@ fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<Rec
         files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
     folders.sort();
     folders.dedup();
-    let (index, tasks) = (settings.index.path.canonicalize()?, tasks.canonicalize()?);
-    folders.extend([index.clone(), tasks.clone()]);
+    let tasks = tasks.canonicalize()?;
+    folders.push(tasks.clone());
+    // Only what lies in a store's folder itself: a generation appears there by one rename.
+    let stores: Vec<PathBuf> = stores.iter().map(|folder| folder.canonicalize()).collect::<Result<_, _>>()?;
+    let beside = stores.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let writes = !matches!(event.kind, notify::EventKind::Access(_));
-        let ours = |path: &PathBuf| {
-            files.iter().any(|file| path.starts_with(file))
-                || is_generation(path, &index)
-                || is_standing(path, &tasks)
-        };
-        if writes && event.paths.iter().any(ours) {
+        let configures = |path: &PathBuf| files.iter().any(|file| path.starts_with(file));
+        let ours = |path: &PathBuf| is_generation(path, &stores) || is_standing(path, &tasks);
+        let configuration = event.paths.iter().any(configures);
+        if writes && (configuration || event.paths.iter().any(ours)) {
+            files_changed.fetch_or(configuration, Ordering::Relaxed);
             // A change is waiting already where the channel is full.
             let _ = changed.try_send(());
         }
@@ -98,12 +118,15 @@ fn watcher(settings: &Settings, changed: mpsc::Sender<()>) -> notify::Result<Rec
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         watcher.watch(folder, RecursiveMode::Recursive)?;
     }
+    for folder in &beside {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
     Ok(watcher)
 }
 
-/// Whether a path is a whole generation of the index: not what is being built beside it.
-fn is_generation(path: &Path, index: &Path) -> bool {
-    path.parent() == Some(index)
+/// Whether a path is a whole generation of a store: not what is being built beside it.
+fn is_generation(path: &Path, stores: &[PathBuf]) -> bool {
+    path.parent().is_some_and(|folder| stores.iter().any(|store| store == folder))
         && path.file_name().and_then(OsStr::to_str).is_some_and(knowledge::is_generation)
 }
 

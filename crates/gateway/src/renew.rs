@@ -4,9 +4,8 @@
 use std::sync::{Arc, PoisonError};
 use std::thread;
 
-use api::{Embed, Error};
+use api::Error;
 use classify::{Encoder, EncoderOptions};
-use knowledge::{Corpus, Index, Opened};
 
 use crate::decider::Decider;
 use crate::house::in_words;
@@ -39,34 +38,15 @@ impl Decider {
         }
         self.tasks.store(Arc::new(tasks));
         self.take_up_outcomes();
-        match open_index(&self.settings, &self.encoder) {
-            // Where there is none, what serves goes on: the files of an open index stay readable when they are moved.
-            Ok((index, rebuild)) => {
-                if let Some(index) = index {
-                    self.index.store(Some(Arc::new(index)));
-                }
-                *self.rebuild.lock().unwrap_or_else(PoisonError::into_inner) = rebuild;
-            }
-            Err(error) => tracing::error!(%error, "the index could not be opened again"),
-        }
+        self.stores.refresh();
     }
 
-    /// Builds the index anew from the configured corpus if it was damaged or does not fit. Blocks for as long as the
-    /// encoder needs; the last sound one serves meanwhile.
-    pub(crate) fn mend_index(self: &Arc<Self>) {
-        let Some(why) = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        if self.settings.index.corpus.is_empty() {
-            tracing::error!(%why, "the index has to be built anew: run `pointsman index build` with its folders");
-            return;
-        }
-        tracing::warn!(%why, "the index is built anew from `index.corpus`");
-        let corpus = Corpus::new(self.settings.index.corpus.clone());
-        match knowledge::build(&corpus, &self.settings.index.path, &*self.encoder, &|_| {}) {
-            Ok(report) => {
-                tracing::info!(passages = report.passages, "the index was built anew");
-                self.refresh();
-            }
-            Err(error) => tracing::error!(%error, "the index could not be built anew"),
+    /// Builds anew the stores that were damaged or do not fit. The last sound one serves meanwhile.
+    pub(crate) fn mend_stores(&self) {
+        for kept in self.stores.iter() {
+            let Some(why) = kept.take_rebuild() else { continue };
+            tracing::warn!(store = %kept.settings.name, %why, "the store is built anew from its sources");
+            kept.feeder.follow_corpus();
         }
     }
 
@@ -150,25 +130,4 @@ pub(crate) fn load_encoder(settings: &Settings) -> Result<Encoder, String> {
         sessions: settings.encoder.sessions,
     };
     Encoder::load(&options).map_err(|error| in_words(&error))
-}
-
-/// Opens the newest sound index that fits the encoder; the second value says why it should be built anew.
-///
-/// # Errors
-/// The folder cannot be read.
-pub(crate) fn open_index(
-    settings: &Settings,
-    encoder: &Encoder,
-) -> Result<(Option<Index>, Option<String>), String> {
-    let damaged = |set_aside: &std::path::Path, why: &str| {
-        format!("the index was damaged ({why}) and set aside as {}", set_aside.display())
-    };
-    let opened = knowledge::open(&settings.index.path, encoder.fingerprint());
-    Ok(match opened.map_err(|error| in_words(&error))? {
-        Opened::Ready(index) => (Some(index), None),
-        Opened::Fallback { index, set_aside, why } => (Some(index), Some(damaged(&set_aside, &why))),
-        Opened::Missing => (None, None),
-        Opened::Damaged { set_aside, why } => (None, Some(damaged(&set_aside, &why))),
-        Opened::Stale { why } => (None, Some(why)),
-    })
 }

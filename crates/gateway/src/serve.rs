@@ -14,7 +14,8 @@ use crate::commands::{load_settings, say};
 use crate::decider::Decider;
 use crate::house::{Backend, House, in_words};
 use crate::reload::Watch;
-use crate::{Failure, admin, data, listener};
+use crate::stores::Kept;
+use crate::{Failure, admin, data, listener, stores};
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn serve(config: &Path) -> Result<(), Failure> {
@@ -47,8 +48,8 @@ async fn run(
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
     let hangup = signal(SignalKind::hangup()).map_err(no_signal)?;
-    let mending = Arc::clone(&house);
-    tokio::task::spawn_blocking(move || mending.decider.mend_index());
+    house.decider.mend_stores();
+    let following = stores::watch(&house.decider.stores);
     let learning = Arc::clone(&house);
     tokio::task::spawn_blocking(move || learning.decider.learn_what_is_new());
     let reloading = tokio::spawn(watch.run(Arc::clone(&house), hangup));
@@ -81,6 +82,7 @@ async fn run(
     };
     tokio::join!(draining, watching);
     reloading.abort();
+    drop(following);
     let flushing = Arc::clone(&house);
     let flushed = tokio::task::spawn_blocking(move || {
         flushing.decisions.flush();
@@ -158,11 +160,14 @@ fn track_line(name: &str, ready: &[String], missing: &[String]) -> String {
 }
 
 fn retrieval_line(house: &House) -> String {
-    match house.decider.index.load_full() {
-        Some(index) => {
-            let stats = index.stats();
-            format!("retrieval live  {} passages of {} documents", stats.passages, stats.documents)
+    let told = |kept: &Arc<Kept>| {
+        let name = &kept.settings.name;
+        match kept.store.stats() {
+            Ok(stats) => format!("{name}: {} passages of {} documents", stats.passages, stats.documents),
+            Err(error) => format!("{name}: {}", error.message),
         }
-        None => "retrieval off   no index yet; run `pointsman index build`".to_owned(),
-    }
+    };
+    let (ready, missing): (Vec<_>, Vec<_>) = house.decider.stores.iter().partition(|kept| kept.is_ready());
+    let lines = |stores: Vec<&Arc<Kept>>| stores.into_iter().map(told).collect::<Vec<_>>();
+    track_line("retrieval", &lines(ready), &lines(missing))
 }

@@ -1,5 +1,7 @@
 //! `gateway.toml`: how the gateway runs. What it decides is in `policy.toml`, who can answer in `models.toml`.
 
+mod stores;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use api::Tenant;
 use policy::file::{Document, Env, Mistakes, Setting, Table};
+pub(crate) use stores::{Place, StoreSettings};
 
 /// A checked `gateway.toml`. Paths are resolved against the file's own folder.
 #[derive(Debug)]
@@ -17,7 +20,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) files: Files,
     pub(crate) encoder: EncoderSettings,
-    pub(crate) index: IndexSettings,
+    /// The stores of passages; the first is the default one.
+    pub(crate) stores: Vec<StoreSettings>,
     pub(crate) cache: CacheSettings,
     pub(crate) feedback: FeedbackSettings,
     pub(crate) tasks: TaskSettings,
@@ -66,13 +70,6 @@ pub(crate) struct EncoderSettings {
     /// Missing model files are downloaded from a hub.
     pub(crate) hub: bool,
     pub(crate) sessions: usize,
-}
-
-/// The index.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct IndexSettings {
-    pub(crate) path: PathBuf,
-    pub(crate) corpus: Vec<PathBuf>,
 }
 
 /// The cache of whole answers.
@@ -134,13 +131,14 @@ impl Settings {
         let folder = file.parent().unwrap_or(Path::new("."));
         let root = document.root();
         let reader = Reader { folder, env };
+        let files = section(&root, "files", |table| reader.files(table));
         let settings = Self {
             file: file.to_owned(),
             listen: section(&root, "listen", |table| reader.listen(table)),
             limits: section(&root, "limits", |table| reader.limits(table)),
-            files: section(&root, "files", |table| reader.files(table)),
             encoder: section(&root, "encoder", |table| reader.encoder(table)),
-            index: section(&root, "index", |table| reader.index(table)),
+            stores: reader.stores(&root, &files.state),
+            files,
             cache: section(&root, "cache", |table| reader.cache(table)),
             feedback: section(&root, "feedback", feedback),
             tasks: section(&root, "tasks", tasks),
@@ -262,14 +260,6 @@ impl Reader<'_> {
         }
     }
 
-    fn index(&self, table: Option<&Table<'_>>) -> IndexSettings {
-        let corpus = table.map(|table| table.optional("corpus").text_list()).unwrap_or_default();
-        IndexSettings {
-            path: self.path(table, "path", "../index/built"),
-            corpus: corpus.iter().map(|item| self.folder.join(item.text)).collect(),
-        }
-    }
-
     fn cache(&self, table: Option<&Table<'_>>) -> CacheSettings {
         let bytes_max = table.and_then(|table| table.optional("bytes_max").integer(0..=1 << 40));
         let ttl = table.and_then(|table| table.optional("ttl_s").integer(1..=31_536_000));
@@ -294,6 +284,12 @@ impl Reader<'_> {
         };
         let policy = table.optional("policy").text().map(Arc::from);
         let private = table.optional("private").boolean().unwrap_or(false);
+        let list = |key: &str| {
+            let field = table.optional(key);
+            let texts = field.text_list().iter().map(|item| item.text.to_owned()).collect::<Vec<_>>();
+            field.is_given().then_some(texts)
+        };
+        let (stores, scope) = (list("stores"), list("scope"));
         let daily_budget = table.optional("daily_budget_usd").money_usd();
         let latency_budget = table.optional("latency_budget_ms").duration_ms(1..=3_600_000);
         let cost_budget = table.optional("cost_budget_usd").money_usd();
@@ -303,6 +299,8 @@ impl Reader<'_> {
             name: Arc::from(name?),
             policy,
             private,
+            stores: stores.map(|names| names.iter().map(|name| Arc::from(name.as_str())).collect()),
+            scope,
             daily_budget,
             latency_budget,
             cost_budget,

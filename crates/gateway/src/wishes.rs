@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::{Error, Money};
 use cache::CacheControl;
 use http::HeaderMap;
+use knowledge::Filter;
 
 /// Tags kept from one request: they end up in records, so their number and length are bounded.
 const TAGS_MAX: usize = 16;
@@ -17,6 +18,8 @@ pub(crate) struct Wishes {
     pub(crate) policy: Option<String>,
     /// `x-pointsman-task`: the task that the request belongs to.
     pub(crate) task: Option<String>,
+    /// Where its passages may come from.
+    pub(crate) reach: Reach,
     /// `x-pointsman-tags`: words for reports and for the policy's expressions.
     pub(crate) tags: Vec<String>,
     /// `x-pointsman-latency-budget-ms`.
@@ -40,6 +43,7 @@ impl Wishes {
         Ok(Self {
             policy: text(headers, "x-pointsman-policy")?.map(str::to_owned),
             task: text(headers, "x-pointsman-task")?.map(str::to_owned),
+            reach: Reach::read(headers)?,
             tags: tags(headers)?,
             latency_budget: latency_budget(headers)?,
             cost_budget: cost_budget(headers)?,
@@ -49,6 +53,45 @@ impl Wishes {
                 headers.get_all(http::header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()),
             ),
         })
+    }
+}
+
+/// What a caller may see of the stores: it narrows what its tenant may, and never widens it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reach {
+    /// `x-pointsman-store`: the store, where it is not the policy's.
+    pub(crate) store: Option<String>,
+    /// `x-pointsman-scope`: folders or documents, with commas between.
+    pub(crate) folders: Option<Vec<String>>,
+    /// `x-pointsman-filter`: what the documents' attributes must be, as JSON in the manner of OpenAI's vector stores.
+    pub(crate) filter: Option<Filter>,
+}
+
+impl Reach {
+    fn read(headers: &HeaderMap) -> Result<Self, Error> {
+        const FILTER: &str = "x-pointsman-filter";
+        let folders = text(headers, "x-pointsman-scope")?.map(|list| {
+            list.split(',').map(str::trim).filter(|folder| !folder.is_empty()).map(str::to_owned)
+        });
+        let filter = match text(headers, FILTER)? {
+            None => None,
+            Some(json) => {
+                let value = serde_json::from_str(json).map_err(|error| {
+                    Error::field(FILTER, format!("The header `{FILTER}` is not JSON: {error}."))
+                })?;
+                Some(Filter::parse(&value, FILTER)?)
+            }
+        };
+        Ok(Self {
+            store: text(headers, "x-pointsman-store")?.map(str::to_owned),
+            folders: folders.map(Iterator::collect),
+            filter,
+        })
+    }
+
+    /// Everything of it in one text, for a key that tells answers apart; `None` where nothing is narrowed.
+    pub(crate) fn told(&self) -> Option<String> {
+        (*self != Self::default()).then(|| format!("{self:?}"))
     }
 }
 

@@ -1,23 +1,21 @@
-//! A corpus into a new generation of its index.
+//! The index of a generation while it is written: from nothing, or from a copy of the generation before.
 //!
-//! Memory is bounded by one document, one batch of passages and Tantivy's buffer, whatever the corpus. Until the last
-//! rename the old generation serves untouched; a build that fails or is killed leaves nothing that counts.
+//! A copy has bytes of its own, checked on the way: damage to one generation never reaches another. Nothing here counts
+//! until its generation is published.
 
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 
-use api::{Embed, Error, Fault};
-use tantivy::indexer::NoMergePolicy;
+use api::Error;
+use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::tokenizer::TextAnalyzer;
-use tantivy::{IndexWriter, TantivyDocument};
+use tantivy::{Index, IndexWriter, TantivyDocument, Term};
 
-use crate::chunk::{Chunk, chunks};
-use crate::corpus::{Corpus, Document, Files, Found, Skipped};
+use crate::disk;
 use crate::errors::{not_built, unwritable};
-use crate::generation::Shelf;
-use crate::languages::Language;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Unfit, unfit};
 use crate::schema::{self, Fields, Row};
 use crate::vectors::Vectors;
 use crate::words::{ANALYSIS, Analysis};
@@ -25,281 +23,223 @@ use crate::words::{ANALYSIS, Analysis};
 /// The folder of a generation that Tantivy writes.
 pub(crate) const TEXT: &str = "text";
 
-/// Passages that the encoder is given at a time.
-const BATCH_PASSAGES: usize = 32;
-
 /// What Tantivy gathers before it writes a segment.
 const WRITER_BYTES: usize = 128 * 1024 * 1024;
 
-/// Skipped things that a report names one by one; the rest is counted.
-const SKIPPED_NAMED_MAX: usize = 1_000;
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 1024 * 1024;
 
-/// How far a build is.
+/// An index of no more passages than this is always one segment without deleted passages: merging it takes less than a
+/// second, and its statistics are then those of a fresh build.
+const SMALL_PASSAGES: u64 = 20_000;
+
+/// The most segments: each is searched by itself.
+const SEGMENTS_MAX: usize = 8;
+
+/// How far a change is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// What it does now.
     pub stage: Stage,
     /// Bytes of files that were read.
     pub bytes_done: u64,
-    /// Bytes of all files of the corpus.
+    /// Bytes of all files that are to be read.
     pub bytes_total: u64,
     /// Documents read so far.
     pub documents: u64,
-    /// Passages indexed so far.
+    /// Passages indexed so far: those of documents that had not changed do not count.
     pub passages: u64,
 }
 
-/// What a build does.
+/// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Hashing the corpus.
-    Fingerprinting,
     /// Reading, cutting, embedding and indexing.
     Indexing,
-    /// Merging what was written into one segment.
+    /// Merging what was written into few segments.
     Merging,
     /// Hashing and syncing all files, and putting the new generation in its place.
     Publishing,
 }
 
-/// What a build did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BuildReport {
-    /// The new generation's number.
-    pub generation: u64,
-    /// Documents in the index.
-    pub documents: u64,
-    /// Passages in the index.
-    pub passages: u64,
-    /// Bytes of the documents' text.
-    pub text_bytes: u64,
-    /// What was passed over, the first thousand.
-    pub skipped: Vec<Skipped>,
-    /// How many things were passed over.
-    pub skipped_total: u64,
-    /// Time inside the encoder.
-    pub embedding: Duration,
-    /// Time of the whole build.
-    pub elapsed: Duration,
-}
-
-/// The fingerprint of a corpus as it is now: compare it with [`Manifest::corpus`] to see whether an index is out of date.
-/// Reads every file.
-///
-/// # Errors
-/// A pattern that is none, or a root that is not there.
-pub fn fingerprint(corpus: &Corpus) -> Result<String, Error> {
-    Ok(Files::find(corpus)?.fingerprint())
-}
-
-/// Builds a new generation of the index in `dir` and puts it in its place. Blocks for as long as the encoder needs.
-///
-/// # Errors
-/// The corpus has no document or cannot be read, the encoder fails, the folder cannot be written, or another build
-/// of this index is running. The generation that served before still does.
-pub fn build(
-    corpus: &Corpus,
-    dir: &Path,
-    embed: &dyn Embed,
-    progress: &dyn Fn(Progress),
-) -> Result<BuildReport, Error> {
-    let started = Instant::now();
-    let files = Files::find(corpus)?;
-    let shelf = Shelf(dir);
-    let unfinished = shelf.begin()?;
-    let mut build = Build::new(&files, unfinished.path.join(TEXT), embed, progress)?;
-    build.tell(Stage::Fingerprinting);
-    let corpus_hash = files.fingerprint();
-    build.tell(Stage::Indexing);
-    files.read(&mut |found, bytes_done| build.take(found, bytes_done))?;
-    build.flush()?;
-    if build.state.documents == 0 {
-        let message =
-            "The corpus has no document that can be indexed: Markdown, text, HTML or JSON Lines with words.";
-        let error = Error::new(Fault::Unprocessable, "corpus_empty", message);
-        let skipped = build.report.skipped.first();
-        return Err(match skipped {
-            Some(first) => error.with_detail(format!("{} {}", first.file.display(), first.why)),
-            None => error,
-        });
-    }
-    build.tell(Stage::Merging);
-    let (state, mut report) = build.finish()?;
-    progress(Progress { stage: Stage::Publishing, ..state });
-    let manifest = Manifest {
-        schema: schema::VERSION,
-        generation: unfinished.generation,
-        built_at_unix_s: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs(),
-        embedder: embed.fingerprint().to_owned(),
-        dimensions: embed.dimensions(),
-        corpus: corpus_hash,
-        documents: state.documents,
-        passages: state.passages,
-        text_bytes: report.text_bytes,
-        files: Default::default(),
-    };
-    manifest.write(&unfinished.path).map_err(|error| unwritable(&unfinished.path, error))?;
-    report.generation = unfinished.generation;
-    unfinished.publish()?;
-    report.elapsed = started.elapsed();
-    Ok(report)
-}
-
-/// A passage that waits for its vector.
-struct Waiting {
-    document: Arc<Document>,
-    language: Language,
-    chunk: Chunk,
-}
-
-struct Build<'a> {
+/// See the module.
+pub(crate) struct Volume {
     path: PathBuf,
     fields: Fields,
     writer: IndexWriter<TantivyDocument>,
-    embed: &'a dyn Embed,
-    progress: &'a dyn Fn(Progress),
-    waiting: Vec<Waiting>,
-    state: Progress,
-    report: BuildReport,
 }
 
-impl<'a> Build<'a> {
-    fn new(
-        files: &Files,
-        path: PathBuf,
-        embed: &'a dyn Embed,
-        progress: &'a dyn Fn(Progress),
-    ) -> Result<Self, Error> {
-        std::fs::create_dir(&path).map_err(|error| unwritable(&path, error))?;
-        let (fields, writer) =
-            open_writer(&path, embed.dimensions()).map_err(|error| not_built(&path, error))?;
-        let state = Progress {
-            stage: Stage::Indexing,
-            bytes_done: 0,
-            bytes_total: files.bytes(),
-            documents: 0,
-            passages: 0,
-        };
-        let report = BuildReport {
-            generation: 0,
-            documents: 0,
-            passages: 0,
-            text_bytes: 0,
-            skipped: Vec::new(),
-            skipped_total: 0,
-            embedding: Duration::ZERO,
-            elapsed: Duration::ZERO,
-        };
-        let mut build = Self { path, fields, writer, embed, progress, waiting: Vec::new(), state, report };
-        for skipped in &files.skipped {
-            build.skip(skipped.clone());
-        }
-        Ok(build)
-    }
-
-    fn tell(&mut self, stage: Stage) {
-        self.state.stage = stage;
-        (self.progress)(self.state);
-    }
-
-    fn take(&mut self, found: Found, bytes_done: u64) -> Result<(), Error> {
-        self.state.bytes_done = bytes_done;
-        match found {
-            Found::Skipped(skipped) => self.skip(skipped),
-            Found::Document(document) => self.add(document)?,
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, skipped: Skipped) {
-        self.report.skipped_total += 1;
-        if self.report.skipped.len() < SKIPPED_NAMED_MAX {
-            self.report.skipped.push(skipped);
-        }
-    }
-
-    fn add(&mut self, document: Document) -> Result<(), Error> {
-        self.state.documents += 1;
-        self.report.text_bytes += document.extracted.text.len() as u64;
-        let chunks = chunks(&document.extracted, self.embed);
-        let language = Language::of(&document.extracted.text);
-        let document = Arc::new(document);
-        for chunk in chunks {
-            self.waiting.push(Waiting { document: document.clone(), language, chunk });
-            if self.waiting.len() >= BATCH_PASSAGES {
-                self.flush()?;
+impl Volume {
+    /// An empty index in a generation's folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn fresh(generation: &Path, dimensions: usize) -> Result<Self, Error> {
+        let path = generation.join(TEXT);
+        fs::create_dir(&path).map_err(|error| unwritable(&path, error))?;
+        let create = || {
+            let mut index = Index::builder().schema(schema::schema(dimensions));
+            if dimensions > 0 {
+                index = index.register_plugin(Arc::new(Vectors::new(dimensions)));
             }
+            Self::written(&index.create_in_dir(&path)?)
+        };
+        let (fields, writer) = create().map_err(|error| not_built(&path, error))?;
+        Ok(Self { path, fields, writer })
+    }
+
+    /// The index of the generation in `base`, copied into another's folder.
+    ///
+    /// # Errors
+    /// The base is damaged, something cannot be read or the folder cannot be written.
+    pub(crate) fn copied(generation: &Path, base: &Path, manifest: &Manifest) -> Result<Self, Unfit> {
+        let path = generation.join(TEXT);
+        fs::create_dir(&path).map_err(|error| Unfit::Unreadable(unwritable(&path, error)))?;
+        for name in manifest.files.keys().filter(|name| name.starts_with(TEXT)) {
+            copy(base, generation, name, manifest)?;
         }
+        disk::step();
+        let open = || {
+            let mut index = Index::open_in_dir(&path)?;
+            if manifest.dimensions > 0 {
+                index.register_plugin(Arc::new(Vectors::new(manifest.dimensions)));
+            }
+            Self::written(&index)
+        };
+        let (fields, writer) = open().map_err(|error| Unfit::Unreadable(not_built(&path, error)))?;
+        Ok(Self { path, fields, writer })
+    }
+
+    fn written(index: &Index) -> tantivy::Result<(Fields, IndexWriter<TantivyDocument>)> {
+        index.tokenizers().register(ANALYSIS, TextAnalyzer::from(Analysis::default()));
+        let fields = Fields::of(&index.schema())?;
+        // One thread keeps passages in the order of the corpus; the encoder takes nearly all of the time.
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        writer.set_merge_policy(Box::new(NoMergePolicy));
+        Ok((fields, writer))
+    }
+
+    /// Adds passages.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn write(&self, rows: &[Row<'_>]) -> Result<(), Error> {
+        let added: Vec<_> = rows.iter().map(|row| UserOperation::Add(self.fields.document(row))).collect();
+        self.writer.run(added).map_err(|error| not_built(&self.path, error))?;
         Ok(())
     }
 
-    /// Embeds and indexes the passages that wait.
-    fn flush(&mut self) -> Result<(), Error> {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let texts: Vec<String> = waiting
-            .iter()
-            .map(|passage| passage.chunk.embedded_text(&passage.document.extracted.title))
-            .collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let started = Instant::now();
-        let vectors = self.embed.embed(&texts)?;
-        self.report.embedding += started.elapsed();
-        if vectors.len() != waiting.len() {
-            let detail = format!("the encoder gave {} vectors for {} texts", vectors.len(), waiting.len());
-            return Err(Error::internal(detail));
-        }
-        for (Waiting { document, language, chunk }, vector) in waiting.iter().zip(&vectors) {
-            let row = Row {
-                file: &document.name,
-                title: &document.extracted.title,
-                section: &chunk.section,
-                body: &document.extracted.text[chunk.span.clone()],
-                span: (chunk.span.start, chunk.span.end),
-                hash: &document.hash,
-                language: *language,
-                attributes: &document.attributes,
-                vector,
-            };
-            let added = self.writer.add_document(self.fields.document(&row));
-            added.map_err(|error| not_built(&self.path, error))?;
-        }
-        self.state.passages += waiting.len() as u64;
-        (self.progress)(self.state);
-        Ok(())
+    /// Takes out the passages of a document that were added before.
+    pub(crate) fn take_out(&self, name: &str) {
+        self.writer.delete_term(Term::from_field_text(self.fields.file, name));
     }
 
-    /// Commits, and merges all into one segment: the fewer there are, the faster is every search.
-    fn finish(mut self) -> Result<(Progress, BuildReport), Error> {
-        let mut finish = || {
+    /// Commits, merges what is worth it, and says how many passages there are.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn finish(mut self) -> Result<u64, Error> {
+        let path = self.path.clone();
+        let finish = || {
             self.writer.commit()?;
-            let segments = self.writer.index().searchable_segment_ids()?;
-            if segments.len() > 1 {
-                self.writer.merge(&segments).wait()?;
-                self.writer.garbage_collect_files().wait()?;
+            disk::step();
+            let index = self.writer.index().clone();
+            let merged = worth_merging(&sizes(&index)?);
+            if !merged.is_empty() {
+                let ids = index.searchable_segment_ids()?;
+                let merged: Vec<_> = merged.into_iter().filter_map(|place| ids.get(place).copied()).collect();
+                self.writer.merge(&merged).wait()?;
             }
-            Ok(())
+            self.writer.garbage_collect_files().wait()?;
+            let passages = sizes(&index)?.iter().map(|size| size.passages).sum();
+            self.writer.wait_merging_threads()?;
+            Ok(passages)
         };
-        finish().map_err(|error| not_built(&self.path, error))?;
-        self.writer.wait_merging_threads().map_err(|error| not_built(&self.path, error))?;
-        self.report.documents = self.state.documents;
-        self.report.passages = self.state.passages;
-        Ok((self.state, self.report))
+        finish().map_err(|error| not_built(&path, error))
     }
 }
 
-fn open_writer(path: &Path, dimensions: usize) -> tantivy::Result<(Fields, IndexWriter<TantivyDocument>)> {
-    let schema = schema::schema(dimensions);
-    let fields = Fields::of(&schema)?;
-    let index = tantivy::Index::builder()
-        .schema(schema)
-        .register_plugin(Arc::new(Vectors::new(dimensions)))
-        .create_in_dir(path)?;
-    index.tokenizers().register(ANALYSIS, TextAnalyzer::from(Analysis::default()));
-    // One thread keeps passages in the order of the corpus; the encoder takes nearly all of the time.
-    let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
-    writer.set_merge_policy(Box::new(NoMergePolicy));
-    Ok((fields, writer))
+/// Copies a file and checks it on the way. Not by the system's own copy, which may share the bytes on disk.
+fn copy(base: &Path, generation: &Path, name: &str, manifest: &Manifest) -> Result<(), Unfit> {
+    let from = base.join(name);
+    let to = generation.join(name);
+    let unwritten = |error: io::Error| Unfit::Unreadable(unwritable(&to, error));
+    let mut source = File::open(&from).map_err(|error| unfit(&from, name, error))?;
+    let mut target = File::create_new(&to).map_err(unwritten)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = source.read(&mut buffer).map_err(|error| unfit(&from, name, error))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        target.write_all(&buffer[..read]).map_err(unwritten)?;
+    }
+    let expected = manifest.files.get(name).map(|sum| sum.blake3.as_str());
+    if Some(hasher.finalize().to_hex().as_str()) != expected {
+        return Err(Unfit::Damaged(format!("{name} has other bytes than were written")));
+    }
+    Ok(())
+}
+
+/// How large a segment is.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    passages: u64,
+    deleted: u64,
+}
+
+fn sizes(index: &Index) -> tantivy::Result<Vec<Size>> {
+    let metas = index.searchable_segment_metas()?;
+    let size = |meta: &tantivy::SegmentMeta| Size {
+        passages: u64::from(meta.num_docs()),
+        deleted: u64::from(meta.num_deleted_docs()),
+    };
+    Ok(metas.iter().map(size).collect())
+}
+
+/// The places of the segments that should become one. Small indexes are always merged whole; large ones when an eighth of
+/// their passages is deleted or outside the largest segment, and short of that only their small segments, once there are too many.
+fn worth_merging(sizes: &[Size]) -> Vec<usize> {
+    let passages: u64 = sizes.iter().map(|size| size.passages).sum();
+    let deleted: u64 = sizes.iter().map(|size| size.deleted).sum();
+    let largest = (0..sizes.len()).max_by_key(|&place| sizes[place].passages);
+    let outside = passages - largest.map_or(0, |place| sizes[place].passages);
+    let everything = || (0..sizes.len()).collect();
+    if sizes.len() < 2 && deleted == 0 {
+        return Vec::new();
+    }
+    if passages <= SMALL_PASSAGES || (deleted + outside) * 8 > passages {
+        return everything();
+    }
+    if sizes.len() > SEGMENTS_MAX {
+        return (0..sizes.len()).filter(|&place| Some(place) != largest).collect();
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_merged_when_it_is_worth_it() {
+        let check = |sizes: &[(u64, u64)], expected: &[usize]| {
+            let sizes: Vec<Size> =
+                sizes.iter().map(|&(passages, deleted)| Size { passages, deleted }).collect();
+            assert_eq!(worth_merging(&sizes), expected);
+        };
+        check(&[], &[]);
+        check(&[(100_000, 0)], &[]);
+        check(&[(5, 1)], &[0]);
+        check(&[(5, 0), (5, 0)], &[0, 1]);
+        check(&[(100_000, 12_000)], &[]);
+        check(&[(100_000, 13_000)], &[0]);
+        check(&[(10, 0), (100_000, 0), (20, 3)], &[]);
+        check(&[(10, 0), (100_000, 0), (15_000, 3)], &[0, 1, 2]);
+        let mut many = vec![(10, 0); 9];
+        many[3] = (100_000, 0);
+        check(&many, &[0, 1, 2, 4, 5, 6, 7, 8]);
+    }
 }

@@ -34,19 +34,6 @@ pub(crate) struct Chunk {
     pub(crate) plain: String,
 }
 
-impl Chunk {
-    /// What the encoder reads: the words, below the document's title and the headings that they stand under.
-    pub(crate) fn embedded_text(&self, title: &str) -> String {
-        let (section, plain) = (&*self.section, &self.plain);
-        match (title.is_empty() || section.starts_with(title), section.is_empty()) {
-            (true, true) => plain.clone(),
-            (true, false) => format!("{section}\n{plain}"),
-            (false, true) => format!("{title}\n{plain}"),
-            (false, false) => format!("{title} > {section}\n{plain}"),
-        }
-    }
-}
-
 /// Cuts a document into passages.
 pub(crate) fn chunks(document: &Extracted, embed: &dyn Embed) -> Vec<Chunk> {
     let mut cutter = Cutter { text: &document.text, embed, done: Vec::new(), open: None };

@@ -79,6 +79,12 @@ impl Filter {
         Ok(Self(Condition::parse(value, path, DEPTH_MAX, &mut left)?))
     }
 
+    /// What both let pass.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(Condition::All(vec![self.0, other.0]))
+    }
+
     /// Whether a document with these attributes may be found.
     pub fn admits(&self, attributes: &Map<String, Value>) -> bool {
         self.0.admits(attributes)

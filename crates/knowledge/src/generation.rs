@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use api::{Error, Fault};
 
+use crate::disk;
 use crate::errors::{unreadable, unwritable};
 
 const LOCK: &str = "lock";
@@ -49,26 +50,40 @@ impl<'a> Shelf<'a> {
         self.0.join(format!("{GOOD}{generation}"))
     }
 
+    /// Where a generation lies that was set aside.
+    fn damaged(self, generation: u64) -> PathBuf {
+        self.0.join(format!("{DAMAGED}{generation}"))
+    }
+
+    /// The folders of the generations that were set aside, newest first.
+    pub(crate) fn set_aside_before(self) -> Result<Vec<PathBuf>, Error> {
+        let inventory = self.inventory().map_err(|error| unreadable(self.0, error))?;
+        Ok(inventory.damaged.into_iter().map(|number| self.damaged(number)).collect())
+    }
+
     /// Renames a damaged generation out of the way and says where it is. Of those that were set aside before, the
     /// newest stays.
     pub(crate) fn set_aside(self, generation: u64) -> Result<PathBuf, Error> {
-        let aside = self.0.join(format!("{DAMAGED}{generation}"));
+        let aside = self.damaged(generation);
         let set_aside = || {
             if aside.exists() {
-                fs::remove_dir_all(&aside)?;
+                disk::remove_tree(&aside)?;
             }
-            fs::rename(self.path(generation), &aside)?;
+            disk::rename(&self.path(generation), &aside)?;
             for old in self.inventory()?.damaged.iter().skip(KEPT) {
-                fs::remove_dir_all(self.0.join(format!("{DAMAGED}{old}")))?;
+                disk::remove_tree(&self.damaged(*old))?;
             }
-            sync_folder(self.0)
+            disk::sync_folder(self.0)
         };
         set_aside().map_err(|error: io::Error| unwritable(&aside, error))?;
         Ok(aside)
     }
 
-    /// Takes the right to build, and clears away what builds that were cut short left behind.
-    pub(crate) fn begin(self) -> Result<Unfinished<'a>, Error> {
+    /// Takes the right to change what lies here, and clears away what changes that were cut short left behind.
+    ///
+    /// # Errors
+    /// Another change is under way, or the folder cannot be written.
+    pub(crate) fn hold(self) -> Result<Holder<'a>, Error> {
         fs::create_dir_all(self.0).map_err(|error| unwritable(self.0, error))?;
         let path = self.0.join(LOCK);
         let lock = File::options()
@@ -79,24 +94,20 @@ impl<'a> Shelf<'a> {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message = "Another build of this index is running; wait for its end and try again.";
+                let message = "Another change of this index is under way; wait for its end and try again.";
                 return Err(Error::new(Fault::Unavailable, "index_busy", message).with_detail(path.display()));
             }
             Err(TryLockError::Error(error)) => return Err(unwritable(&path, error)),
         }
-        let begin = || {
-            let inventory = self.inventory()?;
-            for left in inventory.unfinished {
-                tracing::info!(path = %left.display(), "removing a build that was cut short");
-                fs::remove_dir_all(left)?;
+        let clear = || {
+            for left in self.inventory()?.unfinished {
+                tracing::info!(path = %left.display(), "removing a change of the index that was cut short");
+                disk::remove_tree(&left)?;
             }
-            let last = inventory.good.iter().chain(&inventory.damaged).max().copied().unwrap_or(0);
-            let generation = last + 1;
-            let path = self.0.join(format!("{GOOD}{generation}{UNFINISHED}"));
-            fs::create_dir(&path)?;
-            Ok(Unfinished { shelf: self, generation, path, _lock: lock, published: false })
+            Ok(())
         };
-        begin().map_err(|error: io::Error| unwritable(self.0, error))
+        clear().map_err(|error: io::Error| unwritable(self.0, error))?;
+        Ok(Holder { shelf: self, _lock: lock })
     }
 
     fn inventory(self) -> io::Result<Inventory> {
@@ -125,6 +136,31 @@ impl<'a> Shelf<'a> {
     }
 }
 
+/// The right to change what lies on a shelf.
+#[derive(Debug)]
+pub(crate) struct Holder<'a> {
+    pub(crate) shelf: Shelf<'a>,
+    _lock: File,
+}
+
+impl Holder<'_> {
+    /// Begins a generation of a number that none has had, above `after`.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn begin(&self, after: u64) -> Result<Unfinished<'_>, Error> {
+        let begin = || {
+            let inventory = self.shelf.inventory()?;
+            let last = inventory.good.iter().chain(&inventory.damaged).max().copied().unwrap_or(0);
+            let generation = last.max(after) + 1;
+            let path = self.shelf.0.join(format!("{GOOD}{generation}{UNFINISHED}"));
+            fs::create_dir(&path)?;
+            Ok(Unfinished { shelf: self.shelf, generation, path, published: false })
+        };
+        begin().map_err(|error: io::Error| unwritable(self.shelf.0, error))
+    }
+}
+
 /// A generation that is being built. Dropped before it is published, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct Unfinished<'a> {
@@ -134,16 +170,15 @@ pub(crate) struct Unfinished<'a> {
     /// Where it is written.
     pub(crate) path: PathBuf,
     published: bool,
-    _lock: File,
 }
 
 impl Unfinished<'_> {
     /// Makes every byte durable, puts the generation in its place and drops the ones that are too old.
     pub(crate) fn publish(mut self) -> Result<(), Error> {
         let publish = || {
-            sync_tree(&self.path)?;
-            fs::rename(&self.path, self.shelf.path(self.generation))?;
-            sync_folder(self.shelf.0)
+            disk::sync_tree(&self.path)?;
+            disk::rename(&self.path, &self.shelf.path(self.generation))?;
+            disk::sync_folder(self.shelf.0)
         };
         publish().map_err(|error: io::Error| unwritable(&self.path, error))?;
         self.published = true;
@@ -152,7 +187,7 @@ impl Unfinished<'_> {
             let left = self.shelf.0.join(format!("{GOOD}{old}{UNFINISHED}"));
             // Renamed first: a removal that is cut short must not leave half a generation under a good name. The new
             // one serves already, so that an old one that stays is a matter for the log.
-            if let Err(error) = fs::rename(&path, &left).and_then(|()| fs::remove_dir_all(&left)) {
+            if let Err(error) = disk::rename(&path, &left).and_then(|()| disk::remove_tree(&left)) {
                 tracing::warn!(path = %path.display(), %error, "an old generation of the index cannot be removed");
             }
         }
@@ -169,22 +204,6 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-fn sync_tree(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_tree(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    sync_folder(folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,16 +214,19 @@ mod tests {
         let shelf = Shelf(folder.path());
         assert_eq!(shelf.newest_first().unwrap(), Vec::<u64>::new());
         for generation in 1..=4 {
-            let unfinished = shelf.begin().unwrap();
+            let holder = shelf.hold().unwrap();
+            let unfinished = holder.begin(0).unwrap();
             assert_eq!(unfinished.generation, generation);
-            assert_eq!(shelf.begin().unwrap_err().code, "index_busy");
+            assert_eq!(shelf.hold().unwrap_err().code, "index_busy");
             unfinished.publish().unwrap();
         }
         assert_eq!(shelf.newest_first().unwrap(), [4, 3]);
         shelf.set_aside(4).unwrap();
         assert_eq!(shelf.newest_first().unwrap(), [3]);
         // A number is never used twice, so that a set-aside generation keeps its name.
-        assert_eq!(shelf.begin().unwrap().generation, 5);
+        let holder = shelf.hold().unwrap();
+        assert_eq!(holder.begin(0).unwrap().generation, 5);
+        assert_eq!(holder.begin(7).unwrap().generation, 8);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
@@ -214,9 +236,9 @@ mod tests {
         let left = folder.path().join("gen-9.tmp");
         fs::create_dir_all(left.join("text")).unwrap();
         assert_eq!(Shelf(folder.path()).newest_first().unwrap(), Vec::<u64>::new());
-        let unfinished = Shelf(folder.path()).begin().unwrap();
+        let holder = Shelf(folder.path()).hold().unwrap();
         assert!(!left.exists());
-        assert_eq!(unfinished.generation, 1);
+        assert_eq!(holder.begin(0).unwrap().generation, 1);
     }
 
     #[test]

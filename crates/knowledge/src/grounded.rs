@@ -23,6 +23,9 @@ const SETTLED: f32 = 0.8;
 const QUOTED: f32 = 0.99;
 const QUOTED_WORDS_MIN: usize = 4;
 
+/// The share of a sentence's words that stand together in a passage, from which a denial of one alone turns what is said.
+const TURNED_WORDS_MIN: f32 = 0.75;
+
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -200,7 +203,8 @@ impl<'a> Court<'a> {
     fn quotes(&self, numbers: &[usize], sentence: &str) -> bool {
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let sentence = one_line(sentence.trim_matches(|c: char| !c.is_alphanumeric()));
-        let mut passages = numbers.iter().filter_map(|number| self.findings.passages.get(number.checked_sub(1)?));
+        let mut passages =
+            numbers.iter().filter_map(|number| self.findings.passages.get(number.checked_sub(1)?));
         passages.any(|passage| one_line(&passage.text).contains(&sentence))
     }
 
@@ -234,7 +238,11 @@ impl<'a> Court<'a> {
 
     fn close(&mut self, case: &Case, sentence: &Cited) -> Checked {
         let probability = case.best.probability;
-        let supported = probability >= SUPPORTED_MIN && case.strange_marks.is_empty();
+        // A sentence of the passages' own words with a "not" in it that they have not: the regression lets a third pass.
+        let denies = case.said.negated
+            && case.best.evidence.turned
+            && case.best.evidence.words_together >= TURNED_WORDS_MIN;
+        let supported = probability >= SUPPORTED_MIN && case.strange_marks.is_empty() && !denies;
         let verdict = if is_frame(&case.said) {
             Verdict::Frame
         } else if supported {
@@ -273,7 +281,11 @@ impl<'a> Court<'a> {
         if !evidence.strange_names.is_empty() {
             return Reason::Names(evidence.strange_names.clone());
         }
-        if evidence.turned && evidence.words_together >= 0.75 { Reason::Turned } else { Reason::Unlike }
+        if evidence.turned && evidence.words_together >= TURNED_WORDS_MIN {
+            Reason::Turned
+        } else {
+            Reason::Unlike
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use tantivy::tokenizer::{TextAnalyzer, TokenStream};
 const PLACES_MAX: usize = 64;
 
 /// Bytes of `text` where words of `asked` stand after `analyzer`'s analysis, in order and apart from each other: "routed"
-/// where "routing" was asked.
+/// where "routing" was asked. Every word of `asked` that stands there, marked or not, is added to `met`.
 pub(crate) fn highlights(
     analyzer: &mut TextAnalyzer,
     text: &str,
     asked: &HashSet<&str>,
+    met: &mut HashSet<String>,
 ) -> Vec<(usize, usize)> {
     let mut places: Vec<(usize, usize)> = Vec::new();
     let mut stream = analyzer.token_stream(text);
@@ -21,17 +22,17 @@ pub(crate) fn highlights(
         if !asked.contains(token.text.as_str()) {
             continue;
         }
+        if !met.contains(&token.text) {
+            met.insert(token.text.clone());
+        }
         // Pairs of characters overlap.
         if let Some(last) = places.last_mut()
             && token.offset_from <= last.1
         {
             last.1 = last.1.max(token.offset_to);
-            continue;
+        } else if places.len() < PLACES_MAX {
+            places.push((token.offset_from, token.offset_to));
         }
-        if places.len() == PLACES_MAX {
-            break;
-        }
-        places.push((token.offset_from, token.offset_to));
     }
     places
 }
@@ -46,7 +47,11 @@ mod tests {
     fn words_are_marked_whatever_their_ending() {
         let check = |text: &str, asked: &[&str], expected: &[&str]| {
             let asked = asked.iter().copied().collect();
-            let places = highlights(&mut analyzer(Language::English), text, &asked);
+            let mut met = HashSet::new();
+            let places = highlights(&mut analyzer(Language::English), text, &asked, &mut met);
+            assert!(
+                met.iter().all(|word| asked.contains(word.as_str())) && met.is_empty() == places.is_empty()
+            );
             let marked: Vec<&str> = places.iter().map(|&(start, end)| &text[start..end]).collect();
             assert_eq!(marked, expected, "{text:?}");
         };

@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::Error;
+use tantivy::directory::Directory;
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{ReloadPolicy, Searcher};
 
 use crate::build::TEXT;
+use crate::documents::{DOCUMENTS, Documents, Listing};
 use crate::errors::unreadable;
 use crate::frozen::Frozen;
 use crate::generation::Shelf;
 use crate::languages::Language;
 use crate::manifest::{Manifest, Unfit};
 use crate::schema::{self, Fields};
+use crate::scope::Scope;
+use crate::store::Listed;
 use crate::vectors::{Component, Vectors};
 use crate::words::{ANALYSIS, Analysis, analyzer};
 
@@ -21,14 +25,12 @@ use crate::words::{ANALYSIS, Analysis, analyzer};
 const ATTEMPTS: usize = 5;
 
 /// What was found where an index should be.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// The newest generation, whole.
-    Ready(Index),
-    /// The newest generation was damaged and set aside; the one before it is whole and serves until a rebuild.
+    Ready,
+    /// The newest generation was damaged and set aside; the one before it is whole and serves until it is renewed.
     Fallback {
-        /// The older generation.
-        index: Index,
         /// Where the damaged one lies.
         set_aside: PathBuf,
         /// What is wrong with it.
@@ -36,43 +38,46 @@ pub enum Opened {
     },
     /// There is none: build it.
     Missing,
-    /// All there was is damaged and set aside: build it.
+    /// All there was is damaged and set aside: renew it.
     Damaged {
         /// Where the newest lies.
         set_aside: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// It is whole, but of another encoder or of another layout: build it.
+    /// It is whole, but of another encoder or of another layout: renew it.
     Stale {
         /// What differs.
         why: String,
     },
 }
 
-/// Opens the newest good generation in `dir`, after checking every byte of it. Damaged ones are set aside.
+/// Opens the newest good generation in `dir`, after checking every byte of it. Damaged ones are set aside. Without an
+/// `embedder` it must be one without vectors.
 ///
 /// # Errors
 /// The files cannot be read, or a damaged generation cannot be set aside. Nothing is set aside because it could not be
 /// read.
-pub fn open(dir: &Path, embedder_fingerprint: &str) -> Result<Opened, Error> {
+pub(crate) fn open(dir: &Path, embedder: Option<&str>) -> Result<(Option<Index>, Opened), Error> {
     let shelf = Shelf(dir);
     let mut aside: Option<(PathBuf, String)> = None;
     let mut vanished = 0;
     while let Some(generation) = shelf.newest_first()?.first().copied() {
         let path = shelf.path(generation);
-        match Index::open(&path, embedder_fingerprint) {
+        match Index::open(&path, embedder.unwrap_or_default()) {
             Ok(Ok(index)) => {
-                return Ok(match aside {
-                    None => Opened::Ready(index),
-                    Some((set_aside, why)) => Opened::Fallback { index, set_aside, why },
-                });
+                let opened = match aside {
+                    None => Opened::Ready,
+                    Some((set_aside, why)) => Opened::Fallback { set_aside, why },
+                };
+                return Ok((Some(index), opened));
             }
             Ok(Err(why)) => {
-                return Ok(match aside {
+                let opened = match aside {
                     None => Opened::Stale { why },
                     Some((set_aside, why)) => Opened::Damaged { set_aside, why },
-                });
+                };
+                return Ok((None, opened));
             }
             Err(Unfit::Unreadable(error)) => return Err(error),
             Err(Unfit::Damaged(why)) => {
@@ -87,10 +92,11 @@ pub fn open(dir: &Path, embedder_fingerprint: &str) -> Result<Opened, Error> {
             }
         }
     }
-    Ok(match aside {
+    let opened = match aside {
         None => Opened::Missing,
         Some((set_aside, why)) => Opened::Damaged { set_aside, why },
-    })
+    };
+    Ok((None, opened))
 }
 
 /// What an index holds.
@@ -108,13 +114,15 @@ pub struct Stats {
     pub file_bytes: Option<u64>,
     /// Tantivy's segments, where it has some.
     pub segments: Option<usize>,
-    /// The length of every vector.
+    /// The length of every vector, 0 where words alone are searched.
     pub dimensions: usize,
 }
 
 /// An opened generation. It never changes, and serves on after newer ones took its place. Searching blocks for
 /// milliseconds: call it off the runtime's threads.
 pub struct Index {
+    path: PathBuf,
+    listing: Listing,
     pub(crate) manifest: Manifest,
     pub(crate) searcher: Searcher,
     pub(crate) fields: Fields,
@@ -153,25 +161,51 @@ impl Index {
         let directory = Frozen::open(&text).map_err(|error| unreadable(error.into()))?;
         let opened = || {
             let mut index = tantivy::Index::open(directory)?;
-            index.register_plugin(Arc::new(Vectors::new(manifest.dimensions)));
+            if manifest.dimensions > 0 {
+                index.register_plugin(Arc::new(Vectors::new(manifest.dimensions)));
+            }
+            let beside = Frozen::open(path)?.open_read(Path::new(DOCUMENTS))?;
+            let listing = Listing(beside.read_bytes()?);
             index.tokenizers().register(ANALYSIS, TextAnalyzer::from(Analysis::default()));
             let fields = Fields::of(&index.schema())?;
             let searcher = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?.searcher();
-            let segments = searcher.segment_readers().iter();
+            let segments = searcher.segment_readers().iter().filter(|_| manifest.dimensions > 0);
             let vectors = segments
                 .map(|segment| Component::open(segment, manifest.dimensions))
                 .collect::<Result<_, _>>()?;
             let languages = Language::present(&searcher, fields.language)?;
             let analyzers = languages.into_iter().map(|language| (language, analyzer(language))).collect();
-            Ok((searcher, fields, vectors, analyzers))
+            Ok((listing, searcher, fields, vectors, analyzers))
         };
-        let (searcher, fields, vectors, analyzers) = opened().map_err(unreadable)?;
-        Ok(Ok(Self { manifest, searcher, fields, vectors, analyzers }))
+        let (listing, searcher, fields, vectors, analyzers) = opened().map_err(unreadable)?;
+        Ok(Ok(Self { path: path.to_owned(), listing, manifest, searcher, fields, vectors, analyzers }))
     }
 
     /// What the generation says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where its files lie, as long as it is not too old.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its documents by name.
+    ///
+    /// # Errors
+    /// The bytes are not those that were written any more.
+    pub(crate) fn all_documents(&self) -> Result<Documents, Unfit> {
+        let sum = self.manifest.files.get(DOCUMENTS).map_or("", |sum| sum.blake3.as_str());
+        self.listing.documents(sum).map_err(|error| Unfit::Damaged(error.to_string()))
+    }
+
+    /// Documents within `scope` by name, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn documents(&self, scope: &Scope, after: Option<&str>, limit: usize) -> Result<Vec<Listed>, Error> {
+        self.listing.page(scope, after, limit).map_err(|error| unreadable(&self.path, error))
     }
 
     /// What it holds.

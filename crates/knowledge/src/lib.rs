@@ -7,15 +7,20 @@
 
 mod admitted;
 mod answers;
+mod attributes;
 pub mod beir;
 mod best;
 mod build;
 mod chunk;
 mod corpus;
 mod coverage;
+mod disk;
+mod documents;
+mod embedded;
 mod errors;
 mod evidence;
 mod extract;
+mod feed;
 mod filter;
 mod frozen;
 mod fuse;
@@ -31,29 +36,34 @@ mod manifest;
 mod marks;
 pub mod measure;
 mod milvus;
+mod phrase;
 mod prompt;
 mod reader;
+mod rows;
 mod scan;
 mod schema;
 mod scope;
 mod search;
 mod sentences;
+mod sources;
 mod span;
 mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod vectors;
 mod words;
 
 pub use answers::{AnswerFigures, Judged, Tally, exact_match, holds, normalised, token_f1};
-pub use build::{BuildReport, Progress, Stage, build, fingerprint};
+pub use build::{Progress, Stage};
 pub use corpus::{Corpus, Skipped};
+pub use embedded::Embedded;
 pub use filter::Filter;
 pub use generation::is_generation;
 pub use grounded::{Checked, Grounded, Outcome, Reason, Verdict, check};
-pub use index::{Index, Opened, Stats, open};
+pub use index::{Index, Opened, Stats};
 pub use manifest::{FileSum, Manifest};
 pub use milvus::{Milvus, MilvusOptions};
 pub use prompt::{cite, prompt};

@@ -12,6 +12,7 @@ use std::path::Path;
 use api::Error;
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
 use crate::errors::unreadable;
 
 const MANIFEST: &str = "manifest.json";
@@ -25,15 +26,15 @@ const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub struct Manifest {
     /// The layout's number: an index of another one is built anew.
     pub schema: u32,
-    /// Grows with every build.
+    /// Grows with every change.
     pub generation: u64,
-    /// When the build ended, in seconds since 1970.
+    /// When it was made, in seconds since 1970.
     pub built_at_unix_s: u64,
-    /// [`api::Embed::fingerprint`] of the encoder that made the vectors.
+    /// [`api::Embed::fingerprint`] of the encoder that made the vectors; empty where there are none.
     pub embedder: String,
-    /// The length of every vector.
+    /// The length of every vector, 0 where there are none.
     pub dimensions: usize,
-    /// [`crate::fingerprint`] of the corpus: names and contents of all that was read.
+    /// The hash of all that is in it: the same for the same documents, however they came together.
     pub corpus: String,
     /// Documents in the index.
     pub documents: u64,
@@ -63,6 +64,12 @@ pub(crate) enum Unfit {
     Unreadable(Error),
 }
 
+impl From<Error> for Unfit {
+    fn from(error: Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 impl Manifest {
     /// Lists and hashes the files of a generation that is being built, and writes the manifest and its seal.
     ///
@@ -73,8 +80,8 @@ impl Manifest {
         sum_files(generation, "", &mut self.files)?;
         let mut text = serde_json::to_vec_pretty(&self)?;
         text.push(b'\n');
-        fs::write(generation.join(SEAL), format!("{}\n", blake3::hash(&text)))?;
-        fs::write(generation.join(MANIFEST), text)?;
+        disk::write(&generation.join(SEAL), format!("{}\n", blake3::hash(&text)).as_bytes())?;
+        disk::write(&generation.join(MANIFEST), &text)?;
         Ok(self)
     }
 
@@ -115,7 +122,7 @@ fn read_small(generation: &Path, name: &str) -> Result<Vec<u8>, Unfit> {
 }
 
 /// Only a file that is not there, or is something else than a file, is damage.
-fn unfit(path: &Path, name: &str, error: io::Error) -> Unfit {
+pub(crate) fn unfit(path: &Path, name: &str, error: io::Error) -> Unfit {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
             Unfit::Damaged(format!("{name} is missing"))

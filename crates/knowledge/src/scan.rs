@@ -17,7 +17,7 @@ const RESCORED_PER_WANTED: usize = 2;
 const BLOCK: usize = 256;
 
 /// Of a segment's lists one in this many is looked through, those whose centres lie nearest, and no fewer than the least.
-const LISTS_PER_PROBE: usize = 8;
+const LISTS_PER_PROBE: usize = 5;
 const PROBES_MIN: usize = 16;
 
 /// The `limit` documents nearest to `question`, best first, with their exact cosines. `admit` tells which documents

@@ -12,7 +12,7 @@ use crate::vectors;
 use crate::words::{ANALYSIS, marked};
 
 /// Grows with every change of fields, analysis, vectors or manifest: an index of another number is built anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 2;
 
 /// The field of the attributes, as its columns are called.
 pub(crate) const ATTRIBUTES: &str = "attributes";
@@ -34,13 +34,12 @@ pub(crate) struct Fields {
     /// Bytes of the passage in the document's text.
     pub(crate) start: Field,
     pub(crate) end: Field,
-    /// The hash of the whole document: what tells whether it has changed.
-    pub(crate) hash: Field,
     /// The language whose stems and stop words its words went through.
     pub(crate) language: Field,
     /// What filters ask.
     pub(crate) attributes: Field,
-    pub(crate) vector: Field,
+    /// None where words alone are searched.
+    pub(crate) vector: Option<Field>,
 }
 
 /// A passage as it goes into the index.
@@ -51,13 +50,14 @@ pub(crate) struct Row<'a> {
     pub(crate) section: &'a str,
     pub(crate) body: &'a str,
     pub(crate) span: (usize, usize),
+    /// The hash of the whole document: for stores that keep it beside each passage.
     pub(crate) hash: &'a str,
     pub(crate) language: Language,
     pub(crate) attributes: &'a Map<String, Value>,
     pub(crate) vector: &'a [f32],
 }
 
-/// The schema for vectors of `dimensions`.
+/// The schema for vectors of `dimensions`, with none for no vectors.
 pub(crate) fn schema(dimensions: usize) -> Schema {
     let words = |records| {
         TextOptions::default().set_indexing_options(
@@ -75,11 +75,12 @@ pub(crate) fn schema(dimensions: usize) -> Schema {
     schema.add_text_field("text", STORED);
     schema.add_u64_field("start", STORED);
     schema.add_u64_field("end", STORED);
-    schema.add_text_field("hash", STRING | STORED);
     schema.add_text_field("language", STRING | STORED);
     // Columns for filters: they are not words.
     schema.add_json_field(ATTRIBUTES, JsonObjectOptions::default().set_fast("raw").set_stored());
-    schema.add_custom_field("vector", vectors::TYPE, json!({ "dimensions": dimensions }));
+    if dimensions > 0 {
+        schema.add_custom_field("vector", vectors::TYPE, json!({ "dimensions": dimensions }));
+    }
     schema.build()
 }
 
@@ -99,10 +100,9 @@ impl Fields {
             text: schema.get_field("text")?,
             start: schema.get_field("start")?,
             end: schema.get_field("end")?,
-            hash: schema.get_field("hash")?,
             language: schema.get_field("language")?,
             attributes: schema.get_field(ATTRIBUTES)?,
-            vector: schema.get_field("vector")?,
+            vector: schema.get_field("vector").ok(),
         })
     }
 
@@ -118,15 +118,20 @@ impl Fields {
                 document.add_text(field, marked(words, row.language));
             }
         }
-        document.add_text(self.heading, row.section);
+        if !row.section.is_empty() {
+            document.add_text(self.heading, row.section);
+        }
         document.add_text(self.text, row.body);
         document.add_u64(self.start, row.span.0 as u64);
         document.add_u64(self.end, row.span.1 as u64);
-        document.add_text(self.hash, row.hash);
         document.add_text(self.language, row.language.code());
-        let attributes = row.attributes.iter().map(|(key, value)| (key.clone(), attribute(value)));
-        document.add_object(self.attributes, attributes.collect());
-        document.add_custom(self.vector, &vectors::to_bytes(row.vector));
+        if !row.attributes.is_empty() {
+            let attributes = row.attributes.iter().map(|(key, value)| (key.clone(), attribute(value)));
+            document.add_object(self.attributes, attributes.collect());
+        }
+        if let Some(field) = self.vector {
+            document.add_custom(field, &vectors::to_bytes(row.vector));
+        }
         document
     }
 }

@@ -38,7 +38,8 @@ impl Scope {
     }
 }
 
-fn contains(outer: &str, inner: &str) -> bool {
+/// Whether `inner` is `outer` or lies below it.
+pub(crate) fn contains(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

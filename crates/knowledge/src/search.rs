@@ -18,9 +18,10 @@ use crate::highlight::highlights;
 use crate::index::Index;
 use crate::languages::Language;
 use crate::lexical;
+use crate::phrase::{phrases, raise};
 use crate::scan;
 use crate::scope::Scope;
-use crate::words::{question_words_in, words};
+use crate::words::question_words_in;
 
 /// How to search.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +79,8 @@ impl Index {
         vector: Option<&[f32]>,
         options: &SearchOptions,
     ) -> Result<Findings, Error> {
+        // Where there are no vectors, words alone count.
+        let vector = vector.filter(|_| self.manifest.dimensions > 0);
         if let Some(vector) = vector.filter(|vector| vector.len() != self.manifest.dimensions) {
             let detail =
                 format!("a vector of {} numbers, the index has {}", vector.len(), self.manifest.dimensions);
@@ -98,7 +101,7 @@ impl Index {
         let bm25 = match options.ranking {
             Ranking::Vectors => Vec::new(),
             Ranking::Hybrid | Ranking::Words => {
-                lexical::rank(&self.searcher, &self.fields, &words, &admitted, options.candidates)?
+                self.by_words(question, &words, &admitted, options.candidates)?
             }
         };
         let ranked_by = vector.filter(|_| options.ranking != Ranking::Words);
@@ -125,6 +128,20 @@ impl Index {
         let features = Features::of(near, &self.weighed(&words)?, self.idf(0.0), &reading.words);
         passages.truncate(options.passages_max);
         Ok(Findings { passages, coverage: features.probability() })
+    }
+
+    /// BM25's ranking, raised by the phrases of the question.
+    fn by_words(
+        &self,
+        question: &str,
+        words: &[String],
+        admitted: &Admitted,
+        limit: usize,
+    ) -> tantivy::Result<Vec<(f32, DocAddress)>> {
+        let ranking = lexical::rank(&self.searcher, &self.fields, words, admitted, limit)?;
+        let Some((_, analyzer)) = self.analyzers.first() else { return Ok(ranking) };
+        let phrases = phrases(&mut analyzer.clone(), question);
+        raise(&self.searcher, self.fields.body, &phrases, ranking)
     }
 
     fn cosine(&self, place: DocAddress, vector: &[f32]) -> f32 {
@@ -182,7 +199,7 @@ impl Index {
 pub(crate) struct Reading<'a> {
     pub(crate) analyzers: Vec<(Language, TextAnalyzer)>,
     pub(crate) asked: HashSet<&'a str>,
-    /// Of each of the first passages, with its name and headings.
+    /// Those of `asked` that each of the first passages has, with its name and headings.
     pub(crate) words: Vec<HashSet<String>>,
 }
 
@@ -191,10 +208,12 @@ impl Reading<'_> {
         // A language of less than a hundredth of the passages has no analyzer here: the question was not read in it.
         let place = self.analyzers.iter().position(|(of, _)| *of == language).unwrap_or_default();
         let Some((_, analyzer)) = self.analyzers.get_mut(place) else { return };
-        passage.highlights = highlights(analyzer, &passage.text, &self.asked);
+        let mut met = HashSet::new();
+        passage.highlights = highlights(analyzer, &passage.text, &self.asked, &mut met);
         if self.words.len() < PASSAGES_READ {
-            let text = format!("{}\n{}\n{}", passage.file, passage.section, passage.text);
-            self.words.push(words(analyzer, &text).into_iter().collect());
+            let above = format!("{}\n{}", passage.file, passage.section);
+            highlights(analyzer, &above, &self.asked, &mut met);
+            self.words.push(met);
         }
     }
 }

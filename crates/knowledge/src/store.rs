@@ -65,16 +65,23 @@ pub struct Listed {
 /// A change of what a store holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Feed<'a> {
-    /// Exactly this corpus: what is new or changed is embedded, what is gone is taken out, the rest stays as it is.
+    /// Exactly this corpus: what is new or changed is embedded, what is gone is taken out, the rest stays as it is. What was
+    /// added, uploaded and removed before is forgotten.
     Build(&'a Corpus),
     /// Exactly this corpus, embedded anew from the first document to the last.
     Rebuild(&'a Corpus),
-    /// This corpus beside what is there; documents of the same name are replaced.
+    /// This corpus, or without one the same as before, in place of the one that the store was built from; what was added,
+    /// uploaded and removed since stays so. For files that have changed, and for a store that is damaged or of another
+    /// encoder.
+    Renew(Option<&'a Corpus>),
+    /// This corpus beside what is there; documents of the same name are replaced. A root that was added before is read again: what is
+    /// gone from it is taken out. Names of a second root's documents begin with the root's own name.
     Add(&'a Corpus),
     /// These files beside what is there; documents of the same name are replaced. The store keeps their bytes, so that it
     /// can be built anew.
     Upload(&'a [Upload]),
-    /// Without these documents, or all that lie in folders of these names.
+    /// Without these documents, or all that lie in folders or were read from files of these names. They stay out until
+    /// their root is added, their file uploaded, or the store built again.
     Remove(&'a [String]),
 }
 

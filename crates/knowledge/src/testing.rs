@@ -112,3 +112,20 @@ impl HashEmbed {
         vector.iter().map(|x| x / length).collect()
     }
 }
+
+thread_local! {
+    static STEPS_LEFT: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// After so many more steps of writing on this thread the process is killed.
+pub(crate) fn kill_after(steps: u64) {
+    STEPS_LEFT.set(Some(steps));
+}
+
+/// See [`crate::disk::step`].
+pub(crate) fn step() {
+    match STEPS_LEFT.get() {
+        Some(0) => std::process::abort(),
+        left => STEPS_LEFT.set(left.map(|left| left - 1)),
+    }
+}

@@ -3,14 +3,20 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use api::{Embed, Error};
+use api::Error;
 use proptest::prelude::*;
+use serde_json::Map;
 
 use crate::testing::HashEmbed;
 use crate::{
-    Corpus, Index, Opened, Ranking, Scope, SearchOptions, Stage, build, fingerprint, open, read_extractively,
+    Corpus, Embedded, Feed, FeedReport, Index, Opened, Ranking, Scope, SearchOptions, Stage, Store, Upload,
+    read_extractively,
 };
+
+mod breaking;
+mod feeding;
 
 /// A corpus in a folder of its own, and the index beside it.
 struct Site {
@@ -59,19 +65,23 @@ impl Site {
         Corpus::new(vec![self.root()])
     }
 
-    fn build(&self) -> crate::BuildReport {
-        build(&self.corpus(), &self.dir(), &self.embed, &|_| ()).unwrap()
+    fn open(&self) -> Result<(Embedded, Opened), Error> {
+        Embedded::open(&self.dir(), Some(&self.embed.fingerprint))
     }
 
-    fn open(&self) -> Result<Opened, Error> {
-        open(&self.dir(), &self.embed.fingerprint)
+    fn feed(&self, feed: &Feed<'_>) -> Result<FeedReport, Error> {
+        self.open()?.0.feed(feed, &self.embed, &|_| ())
     }
 
-    fn ready(&self) -> Index {
-        match self.open().unwrap() {
-            Opened::Ready(index) => index,
-            other => panic!("{other:?}"),
-        }
+    /// A new generation of the whole corpus, changed or not.
+    fn build(&self) -> FeedReport {
+        self.feed(&Feed::Rebuild(&self.corpus())).unwrap()
+    }
+
+    fn ready(&self) -> Arc<Index> {
+        let (store, opened) = self.open().unwrap();
+        assert_eq!(opened, Opened::Ready);
+        store.index().unwrap()
     }
 
     fn search(&self, index: &Index, question: &str) -> api::Findings {
@@ -85,27 +95,40 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
 }
 
+fn upload(name: &str, text: &str) -> Upload {
+    Upload { name: name.to_owned(), bytes: text.as_bytes().to_vec(), attributes: Map::new() }
+}
+
+fn names(store: &Embedded) -> Vec<String> {
+    let listed = store.documents(&Scope::everything(), None, 1_000).unwrap();
+    listed.into_iter().map(|listed| listed.name).collect()
+}
+
 // === Building and searching ===
 
 #[test]
 fn what_was_indexed_is_found_and_cited() {
     let site = Site::small();
     let stages = RefCell::new(Vec::new());
-    let report = build(&site.corpus(), &site.dir(), &site.embed, &|progress| {
+    let (store, opened) = site.open().unwrap();
+    assert_eq!(opened, Opened::Missing);
+    assert_eq!(store.search("x", None, &SearchOptions::default()).unwrap_err().code, "index_missing");
+    let report = store.feed(&Feed::Build(&site.corpus()), &site.embed, &|progress| {
         assert!(progress.bytes_done <= progress.bytes_total);
         stages.borrow_mut().push(progress.stage);
     });
     let report = report.unwrap();
     stages.borrow_mut().dedup();
+    assert_eq!(stages.into_inner(), [Stage::Indexing, Stage::Merging, Stage::Publishing]);
     assert_eq!(
-        stages.into_inner(),
-        [Stage::Fingerprinting, Stage::Indexing, Stage::Merging, Stage::Publishing]
+        (report.generation, report.documents, report.passages, report.skipped_total),
+        (Some(1), 3, 4, 0)
     );
-    assert_eq!((report.generation, report.documents, report.passages, report.skipped_total), (1, 3, 4, 0));
+    assert_eq!((report.written, report.removed, report.embedded), (3, 0, 4));
 
     let index = site.ready();
     assert_eq!((index.stats().documents, index.stats().passages, index.stats().segments), (3, 4, Some(1)));
-    assert_eq!(index.manifest().corpus, fingerprint(&site.corpus()).unwrap());
+    assert_eq!(store.stats().unwrap(), index.stats());
     let check = |question: &str, file: &str, section: &str, text: &str| {
         for vector in [Some(site.embed.one(question)), None] {
             let findings = index.search(question, vector.as_deref(), &SearchOptions::default()).unwrap();
@@ -256,7 +279,7 @@ fn what_cannot_be_read_is_listed() {
         line_bytes_max: 80,
         ..site.corpus()
     };
-    let report = build(&corpus, &site.dir(), &site.embed, &|_| ()).unwrap();
+    let report = site.feed(&Feed::Build(&corpus)).unwrap();
     let mut skipped: Vec<String> = report
         .skipped
         .iter()
@@ -290,7 +313,7 @@ fn patterns_choose_files() {
     let names = |include: &[&str], exclude: &[&str]| {
         let own = |list: &[&str]| list.iter().map(ToString::to_string).collect();
         let corpus = Corpus { include: own(include), exclude: own(exclude), ..site.corpus() };
-        build(&corpus, &site.dir(), &site.embed, &|_| ()).map(|report| report.documents)
+        site.feed(&Feed::Build(&corpus)).map(|report| report.documents)
     };
     assert_eq!(names(&["*.md"], &[]).unwrap(), 1);
     assert_eq!(names(&["**/*.txt", "*.jsonl"], &[]).unwrap(), 2);
@@ -299,148 +322,7 @@ fn patterns_choose_files() {
     let error = names(&["a[", "b"], &[]).unwrap_err();
     assert_eq!((error.param.as_deref(), error.code), (Some("include"), "invalid_value"));
     let gone = Corpus::new(vec![site.root().join("gone")]);
-    assert_eq!(build(&gone, &site.dir(), &site.embed, &|_| ()).unwrap_err().code, "corpus_unreadable");
-}
-
-#[test]
-fn the_fingerprint_follows_names_and_contents() {
-    let site = Site::small();
-    let first = fingerprint(&site.corpus()).unwrap();
-    assert_eq!(fingerprint(&site.corpus()).unwrap(), first);
-    site.write("faq.jsonl", b"{\"text\":\"other\"}");
-    let second = fingerprint(&site.corpus()).unwrap();
-    site.write("new.md", b"");
-    assert!(first != second && second != fingerprint(&site.corpus()).unwrap());
-}
-
-// === Breaking ===
-
-#[test]
-fn any_changed_byte_sets_a_generation_aside() {
-    let site = Site::small();
-    site.build();
-    let count = files(&site.dir().join("gen-1")).len();
-    let check = |damage: &dyn Fn(&Path, usize), has_older: bool| {
-        for place in 0..count {
-            let _ = fs::remove_dir_all(site.dir());
-            if has_older {
-                site.build();
-            }
-            let generation = site.build().generation;
-            let path = site.dir().join(format!("gen-{generation}"));
-            let target = &files(&path)[place];
-            if fs::metadata(target).unwrap().len() == 0 {
-                continue;
-            }
-            damage(target, place);
-            let set = match (site.open().unwrap(), has_older) {
-                (Opened::Fallback { index, set_aside, why }, true) => {
-                    assert_eq!(site.search(&index, "midnight").passages[0].file, "guide.md");
-                    (set_aside, why)
-                }
-                (Opened::Damaged { set_aside, why }, false) => (set_aside, why),
-                (other, _) => panic!("{}: {other:?}", target.display()),
-            };
-            assert!(set.0.ends_with(format!("damaged-{generation}")) && set.0.is_dir() && !set.1.is_empty());
-            let next = site.build().generation;
-            assert_eq!(next, generation + 1);
-            assert_eq!(site.ready().stats().generation, Some(next));
-        }
-    };
-    let truncate = |path: &Path, _| {
-        let bytes = fs::read(path).unwrap();
-        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-    };
-    let flip = |path: &Path, place: usize| {
-        let mut bytes = fs::read(path).unwrap();
-        let at = (place * 7919 + 11) % bytes.len();
-        bytes[at] ^= 1 << (place % 8);
-        fs::write(path, bytes).unwrap();
-    };
-    check(&truncate, true);
-    check(&truncate, false);
-    check(&flip, true);
-    check(&flip, false);
-    check(&|path, _| fs::remove_file(path).unwrap(), true);
-}
-
-#[test]
-fn trouble_in_reading_is_not_damage() {
-    let site = Site::small();
-    site.build();
-    for target in files(&site.dir().join("gen-1")) {
-        let bytes = fs::read(&target).unwrap();
-        fs::remove_file(&target).unwrap();
-        // A link to itself cannot be read by anyone, root included, and says nothing about the bytes.
-        std::os::unix::fs::symlink(&target, &target).unwrap();
-        assert_eq!(site.open().unwrap_err().code, "index_unreadable", "{}", target.display());
-        assert!(site.dir().join("gen-1").is_dir());
-        fs::remove_file(&target).unwrap();
-        fs::write(&target, bytes).unwrap();
-    }
-    assert_eq!(site.ready().stats().generation, Some(1));
-}
-
-#[test]
-fn a_build_that_was_killed_or_fails_changes_nothing() {
-    let site = Site::small();
-    site.build();
-    let left = site.dir().join("gen-2.tmp");
-    fs::create_dir_all(left.join("text")).unwrap();
-    fs::write(left.join("text/meta.json"), "{").unwrap();
-    assert_eq!(site.ready().stats().generation, Some(1));
-
-    struct Failing(HashEmbed);
-    impl Embed for Failing {
-        fn embed(&self, _: &[&str]) -> Result<Vec<api::Vector>, Error> {
-            Err(Error::internal("no encoder"))
-        }
-        fn dimensions(&self) -> usize {
-            64
-        }
-        fn fingerprint(&self) -> &str {
-            "failing"
-        }
-        fn count_tokens(&self, text: &str) -> usize {
-            self.0.count_tokens(text)
-        }
-        fn window_tokens(&self) -> usize {
-            256
-        }
-    }
-    let failed = build(&site.corpus(), &site.dir(), &Failing(HashEmbed::default()), &|_| ());
-    assert_eq!(failed.unwrap_err().code, "internal_error");
-    assert!(!left.exists());
-    assert_eq!(fs::read_dir(site.dir()).unwrap().count(), 2);
-    assert_eq!(site.ready().stats().generation, Some(1));
-    assert_eq!(site.build().generation, 2);
-}
-
-#[test]
-fn an_index_of_another_encoder_or_layout_is_stale() {
-    let mut site = Site::small();
-    assert!(matches!(site.open().unwrap(), Opened::Missing));
-    site.build();
-    site.embed.fingerprint = String::from("other");
-    let Opened::Stale { why } = site.open().unwrap() else { panic!() };
-    assert!(why.contains("hash-64") && why.contains("other"));
-    assert!(site.dir().join("gen-1").is_dir());
-    site.build();
-    assert_eq!(site.ready().stats().generation, Some(2));
-}
-
-#[test]
-fn an_open_index_serves_on_while_others_replace_it() {
-    let site = Site::small();
-    site.build();
-    let old = site.ready();
-    site.write("guide.md", b"# Other\n\nNothing of before.\n");
-    for _ in 0..3 {
-        site.build();
-    }
-    assert!(!site.dir().join("gen-1").exists());
-    assert_eq!(site.search(&old, "midnight").passages[0].file, "guide.md");
-    assert_eq!(site.ready().stats().generation, Some(4));
+    assert_eq!(site.feed(&Feed::Build(&gone)).unwrap_err().code, "corpus_unreadable");
 }
 
 // === Reading ===

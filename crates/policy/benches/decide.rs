@@ -52,6 +52,7 @@ fn decide(policies: &Policies, model: &str, signals: &Signals) {
         tenant: &tenant,
         tags: &[],
         task_header: None,
+        store: None,
         latency_budget: None,
         cost_budget: None,
         private: false,

@@ -75,7 +75,7 @@ impl Policy {
             ModelKind::Extractive => Track::Retrieval,
             ModelKind::OpenAi { .. } | ModelKind::Llama { .. } | ModelKind::Task => model.track,
         };
-        request.retrieval = (track == Track::Retrieval).then_some(self.rules.retrieval);
+        request.retrieval = (track == Track::Retrieval).then_some(&self.rules.retrieval);
         let considered = vec![consider(&request, Arc::clone(model), 0)];
         // Whoever names a model has judged its quality.
         let budgets = Budgets { quality_floor: 0.0, ..self.budgets(facts, conditions) };
@@ -93,7 +93,7 @@ impl Policy {
     }
 
     fn request<'a>(
-        &self,
+        &'a self,
         facts: &'a Facts<'a>,
         signals: &'a Signals,
         conditions: &'a Conditions<'a>,
@@ -148,7 +148,7 @@ impl Policy {
         let mut track = walk.end.track;
         loop {
             tried.push(track);
-            let grounded = (track == Track::Retrieval).then_some(self.rules.retrieval);
+            let grounded = (track == Track::Retrieval).then_some(&self.rules.retrieval);
             let request = Request { retrieval: grounded, ..*request };
             let considered = self.consider_track(&request, track, walk);
             if considered.iter().any(|considered| considered.obstacle.is_none()) {
@@ -203,9 +203,11 @@ impl Policy {
         let worst: Money = targets.iter().map(|target| target.estimate.cost_max).sum();
         let cap = stricter(budgets.cost.filter(|_| choice.stage.cost), budgets.funds);
         let grounding = request.retrieval.map(|retrieval| Grounding {
+            store: request.facts.store.unwrap_or(&retrieval.store).to_owned(),
             passages_max: retrieval.passages_max,
             authoritative: walk.authoritative,
             coverage_min: retrieval.coverage_min,
+            checked: retrieval.checked,
         });
         Plan {
             policy: self.name.to_string(),

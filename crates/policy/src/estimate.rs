@@ -19,7 +19,7 @@ pub(crate) struct Request<'a> {
     /// The request names its model, which is then asked even for what is unlike its training data.
     pub(crate) named: bool,
     /// The plan reads passages.
-    pub(crate) retrieval: Option<Retrieval>,
+    pub(crate) retrieval: Option<&'a Retrieval>,
     /// Why the request may not leave this host, where it may not.
     pub(crate) private: Option<&'static str>,
     pub(crate) task_in_distribution_min: f32,

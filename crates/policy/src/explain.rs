@@ -33,7 +33,12 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
         let authority =
             if grounding.authoritative { ", which are right against what the model remembers" } else { "" };
         let (passages, least) = (grounding.passages_max, grounding.coverage_min);
-        writeln!(out, "  rests on at most {passages} passages{authority}; not covered below {least:.2}")?;
+        let (store, check) =
+            (&grounding.store, if grounding.checked { "; each sentence is checked" } else { "" });
+        writeln!(
+            out,
+            "  rests on at most {passages} passages of the store `{store}`{authority}; not covered below {least:.2}{check}"
+        )?;
     }
     write_second_opinions(out, plan)?;
     write_steps(out, plan)?;

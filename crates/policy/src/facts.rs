@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub tags: &'a [String],
     /// `x-pointsman-task`.
     pub task_header: Option<&'a str>,
+    /// The store that the caller wants its passages from.
+    pub store: Option<&'a str>,
     /// `x-pointsman-latency-budget-ms`.
     pub latency_budget: Option<Duration>,
     /// `x-pointsman-cost-budget-usd`.

@@ -43,10 +43,12 @@ impl<T> PerTrack<T> {
 }
 
 /// How answers are grounded on the retrieval track.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Retrieval {
+    pub(crate) store: Arc<str>,
     pub(crate) passages_max: usize,
     pub(crate) coverage_min: f32,
+    pub(crate) checked: bool,
     /// What one passage adds to the prompt.
     pub(crate) passage_tokens: u64,
     pub(crate) search: Duration,
@@ -121,6 +123,11 @@ impl Policy {
     /// The operator's name for it.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The store that its passages come from, where the request names none.
+    pub fn store(&self) -> &str {
+        &self.rules.retrieval.store
     }
 
     /// The model whose price tells what was saved.

@@ -12,8 +12,6 @@ use crate::tracks::moods;
 #[test]
 fn the_openai_package_works_by_its_base_url_alone() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let packages = root.parent().unwrap().join(".tools/clients");
-    assert!(packages.is_dir(), "the client is not installed; `make test` does it");
     let provider = Provider::start();
     let local = format!(
         "[[model]]\nname = \"smollm2\"\nkind = \"llama\"\npath = {:?}\ncontext_tokens = 512\n\
@@ -33,10 +31,24 @@ fn the_openai_package_works_by_its_base_url_alone() {
         let done = run(&setup, &arguments);
         assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.stderr);
     }
-    let gateway = Gateway::start(&setup);
+    check("openai_chat.py", &Gateway::start(&setup));
+}
+
+#[test]
+fn the_openai_package_uploads_and_searches() {
+    let provider = Provider::start();
+    let setup = setup(&provider, &["ok"]).with("gateway.toml", "[store.notes]\nuploads = true\n");
+    check("openai_stores.py", &Gateway::start(&setup));
+}
+
+/// Runs a script of the folder `clients` with the package that `make test` installs.
+fn check(script: &str, gateway: &Gateway) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = root.parent().unwrap().join(".tools/clients");
+    assert!(packages.is_dir(), "the client is not installed; `make test` does it");
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let done = Command::new(python)
-        .arg(root.join("clients/openai_chat.py"))
+        .arg(root.join("clients").join(script))
         .arg(format!("http://{}/v1", gateway.data))
         .env("PYTHONPATH", packages)
         .output()

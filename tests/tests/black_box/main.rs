@@ -9,13 +9,16 @@
 mod cache;
 mod clients;
 mod config;
+mod crashes;
 mod deciding;
 mod framing;
+mod grounding;
 mod house;
 mod index;
 mod life;
 mod money;
 mod requests;
+mod stores;
 mod streams;
 mod tasks;
 mod tracks;

@@ -1,6 +1,9 @@
 //! `pointsman eval`: quality on a file of examples.
 
+mod answers;
+mod corpus;
 mod noise;
+mod retrieval;
 mod routing;
 mod signals;
 mod task;
@@ -31,6 +34,20 @@ pub(crate) fn eval(config: &Path, command: EvalCommand) -> Result<(), Failure> {
                 json,
             };
             task::task(config, &subject)
+        }
+        EvalCommand::Retrieval { dir, foreign, index, json } => {
+            let subject = retrieval::Subject { dir: &dir, foreign: &foreign, index: index.as_deref(), json };
+            retrieval::retrieval(config, &subject)
+        }
+        EvalCommand::Answers { dir, model, questions, index, json } => {
+            let subject = answers::Subject {
+                dir: &dir,
+                model: model.as_deref(),
+                questions,
+                index: index.as_deref(),
+                json,
+            };
+            answers::answers(config, &subject)
         }
         EvalCommand::Signals { data, json } => signals::signals(config, &data, json),
         EvalCommand::Routing { data, train, folds, groups_out, json } => {

@@ -13,7 +13,7 @@ use crate::decider::{Case, Decider};
 use crate::decisions::{Entry, Told};
 use crate::house::in_words;
 use crate::stated::Stated;
-use crate::wishes::Wishes;
+use crate::wishes::{Reach, Wishes};
 use crate::{Failure, decisions, explain as told};
 
 /// What is to be explained.
@@ -49,7 +49,7 @@ fn prompt(
     let (live, tenant) = (decider.live.load_full(), Arc::new(Tenant::open()));
     let stated = Arc::new(Stated::of(&request, &Wishes::default(), &tenant));
     let insight = runtime
-        .block_on(decider.measure(&live, &request, &stated, &tenant))
+        .block_on(decider.measure(&live, &request, &stated, &tenant, &Reach::default()))
         .map_err(|error| Failure::Wrong(in_words(&error)))?;
     let case = Case {
         live: &live,

@@ -23,6 +23,7 @@ pub(crate) use task::task;
 pub(crate) use train::train;
 
 use crate::Failure;
+use crate::house::in_words;
 use crate::settings::Settings;
 
 /// Prints to stdout. A reader that has closed its end (`| head`) is no error.
@@ -53,6 +54,12 @@ pub(crate) fn load_settings(config: &Path) -> Result<Settings, Failure> {
     })?;
     let env = |name: &str| std::env::var(name).ok();
     Settings::parse(config, &text, &env).map_err(|mistakes| Failure::Wrong(mistakes.to_string()))
+}
+
+/// What went wrong, as the end of a command.
+#[expect(clippy::needless_pass_by_value, reason = "handed to `map_err`, which gives it away")]
+pub(crate) fn failed(error: api::Error) -> Failure {
+    Failure::Unavailable(in_words(&error))
 }
 
 /// A value as indented JSON.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{ChatRequest, Chunk, Chunks, Completion, Contract, Error, Fault, Gather, Reply, Source, Usage};
+use api::{ChatRequest, Chunk, Chunks, Completion, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
 
 use super::decide::Decided;
-use super::ground::{Ground, Grounded, annotate, sources};
-use super::{Step, Ticket, check};
+use super::ground::Grounded;
+use super::{Step, Ticket, check, cite};
 use crate::decider::Insight;
 use crate::house::{Backend, now_s};
 use crate::reader;
@@ -24,7 +24,7 @@ const SHOT_TOKENS_MAX: u64 = 64;
 pub(crate) struct Called {
     pub(crate) decided: Decided,
     pub(crate) answer: Answer,
-    /// The sources that end a streamed answer.
+    /// The sources that end a streamed answer, and what is said of them.
     pub(crate) sources: Vec<api::Citation>,
 }
 
@@ -38,9 +38,8 @@ impl Grounded {
     /// Calls the targets of the plan, one after another, while there is reason to go on.
     pub(crate) async fn call(mut self) -> Step<Called> {
         if let Some(ground) = self.ground.as_ref().filter(|ground| !ground.covers()) {
-            let answer = Answer::Whole(ground.not_covered(self.decided.ticket.id(), now_s()));
-            self.decided.ticket.attempt("extractive");
-            return Ok(Called { decided: self.decided, answer, sources: Vec::new() });
+            let answer = ground.not_covered(self.decided.ticket.id(), now_s());
+            return Ok(self.not_covered(answer));
         }
         let plan = Arc::clone(&self.decided.plan);
         let mut targets = plan.targets.iter().peekable();
@@ -49,7 +48,7 @@ impl Grounded {
             let last = targets.peek().is_none();
             match self.attempt(&target.model, last).await {
                 Ok(answer) => {
-                    let cites = self.ground.as_ref().filter(|_| target.model != "extractive");
+                    let cites = self.ground.as_ref().filter(|_| target.model != policy::EXTRACTIVE);
                     let sources = cites.map(|ground| knowledge::cite(&ground.findings)).unwrap_or_default();
                     self.decided.ticket.stage("call");
                     return Ok(Called { decided: self.decided, answer, sources });
@@ -67,27 +66,45 @@ impl Grounded {
                 }
             }
         }
+        if let Some(ground) = self.ground.as_ref().filter(|_| cite::is_ungrounded(&trouble)) {
+            let answer = ground.not_covered(self.decided.ticket.id(), now_s());
+            return Ok(self.not_covered(answer));
+        }
         Err(self.decided.ticket.refuse(&trouble))
+    }
+
+    /// The honest answer where the passages do not bear out any other.
+    fn not_covered(mut self, answer: Completion) -> Called {
+        self.decided.ticket.attempt(policy::EXTRACTIVE);
+        self.decided.ticket.failed_attempt();
+        Called { decided: self.decided, answer: Answer::Whole(answer), sources: Vec::new() }
+    }
+
+    /// Whether a model's answer is checked against the passages.
+    fn is_checked(&self, model: &str) -> bool {
+        let checked = self.ground.as_ref().is_some_and(|ground| ground.grounding.checked);
+        // Both quote: what they say stands in a passage.
+        checked && model != policy::EXTRACTIVE && !self.decided.ticket.house.is_in_process(model)
     }
 
     async fn attempt(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
         self.decided.ticket.attempt(model);
         let opened = self.open(model, last).await?;
         // An answer that is to be checked is not given before it is whole.
-        let streams =
-            self.decided.request.stream && (last || !check::holds_streams(&self.decided.plan.checks));
+        let held = self.is_checked(model) || !last && check::holds_streams(&self.decided.plan.checks);
+        let streams = self.decided.request.stream && !held;
         match (opened, streams) {
             (Answer::Stream { first, rest }, false) => {
                 let whole = self.decided.ticket.waiting(gather(first, rest)).await?;
-                self.accept(model, whole, last)
+                self.accept(model, whole, last).await
             }
-            (Answer::Whole(completion), _) => self.accept(model, completion, last),
+            (Answer::Whole(completion), _) => self.accept(model, completion, last).await,
             (stream, true) => Ok(stream),
         }
     }
 
     /// Charges a whole answer and checks it; one that fails its check is paid for all the same.
-    fn accept(&mut self, model: &str, mut completion: Completion, last: bool) -> Result<Answer, Error> {
+    async fn accept(&mut self, model: &str, mut completion: Completion, last: bool) -> Result<Answer, Error> {
         let usage = completion.usage.clone();
         let usage = usage.unwrap_or_else(|| estimated(&self.decided, answer_bytes(&completion)));
         completion.usage = Some(usage.clone());
@@ -98,10 +115,25 @@ impl Grounded {
         if !self.decided.request.sampling.logprobs {
             check::without_logprobs(&mut completion);
         }
-        if let Some(ground) = self.ground.as_ref().filter(|_| model != "extractive") {
-            cite(&mut completion, ground, &self.decided.request.contract);
+        if self.is_checked(model) {
+            completion = self.verified(completion).await?;
+        } else if let Some(ground) = self.ground.as_ref().filter(|_| model != policy::EXTRACTIVE) {
+            cite::unchecked(&mut completion, ground, &self.decided.request.contract);
         }
         Ok(Answer::Whole(completion))
+    }
+
+    /// Holds an answer against its passages.
+    async fn verified(&mut self, completion: Completion) -> Result<Completion, Error> {
+        let Some(ground) = self.ground.take() else { return Ok(completion) };
+        let ground = Arc::new(ground);
+        let (reading, contract) = (Arc::clone(&ground), self.decided.request.contract.clone());
+        let encoder = Arc::clone(&self.decided.ticket.house.decider.encoder);
+        let ticket = &mut self.decided.ticket;
+        let verified =
+            blocking(ticket, move || cite::checked(completion, &reading, &contract, &*encoder)).await;
+        self.ground = Arc::into_inner(ground);
+        verified
     }
 
     /// Opens an answer: whole, or with its first chunk at hand.
@@ -111,7 +143,7 @@ impl Grounded {
         let id = format!("chatcmpl-{}", ticket.id());
         let house = Arc::clone(&ticket.house);
         let request = match &self.ground {
-            Some(ground) if model != "extractive" => &ground.request(&self.decided.request)?,
+            Some(ground) if model != policy::EXTRACTIVE => &ground.request(&self.decided.request)?,
             _ => &self.decided.request,
         };
         let shown = ticket.live.is_external(model).then(|| shown(&self.decided.insight, request)).flatten();
@@ -151,8 +183,8 @@ impl Grounded {
             }
             Backend::Llama(local) => match &self.ground {
                 Some(ground) => {
-                    let read = reader::read(local, ground, &id, deadline);
-                    Reply::Whole(Box::new(ticket.waiting(read).await?))
+                    let read = ticket.waiting(reader::read(local, ground, deadline)).await?;
+                    Reply::Whole(Box::new(read.completion(ground, &id)))
                 }
                 None => match self.decided.insight.case.as_ref().filter(|case| !case.shots.is_empty()) {
                     Some(case) => {
@@ -355,17 +387,6 @@ fn goes_on(error: &Error) -> bool {
         }
         Fault::Unprocessable => true,
         _ => error.source != Source::Client || error.fault == Fault::RateLimited,
-    }
-}
-
-/// Adds the sources to a reader's answer: for programs always, for people where the answer is free text.
-fn cite(completion: &mut Completion, ground: &Ground, contract: &Contract) {
-    let citations = knowledge::cite(&ground.findings);
-    for choice in &mut completion.choices {
-        if let Some(text) = choice.message.content.as_mut().filter(|_| *contract == Contract::Free) {
-            text.push_str(&sources(&citations));
-        }
-        annotate(&mut choice.message.extra, &citations);
     }
 }
 

@@ -50,7 +50,7 @@ impl Missed {
         let Self { mut ticket, wishes, request, key } = self;
         let stated = Arc::new(Stated::of(&request, &wishes, &ticket.tenant));
         let decider = &ticket.house.decider;
-        let measured = decider.measure(&ticket.live, &request, &stated, &ticket.tenant).await;
+        let measured = decider.measure(&ticket.live, &request, &stated, &ticket.tenant, &wishes.reach).await;
         ticket.stage("classify");
         match measured {
             Ok(insight) => Ok(Classified { ticket, wishes, request, stated, key, insight }),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use api::{ChatRequest, Citation, Completion, Error, Fault, Findings, Grounding, Usage, Vector};
-use knowledge::SearchOptions;
-use serde_json::{Map, Value, json};
+use api::{ChatRequest, Completion, Error, Findings, Grounding, Usage, Vector};
+use serde_json::{Value, json};
 
 use super::Step;
+use super::cite::{annotate, sources};
 use super::decide::{Decided, Funded};
 use crate::house::House;
+use crate::stores::Sight;
 
 /// A request whose passages, if its plan asks for any, have been fetched.
 pub(crate) struct Grounded {
@@ -33,8 +34,14 @@ impl Funded {
         };
         let question = decided.request.last_user_text();
         let house = Arc::clone(&decided.ticket.house);
-        let known = (decided.insight.vector.take(), decided.insight.findings.take());
-        let fetched = fetch(house, question.clone(), known).await;
+        let sight = house.decider.sight(&grounding.store, &decided.ticket.tenant, &decided.wishes.reach);
+        let fetched = match sight {
+            Ok(sight) => {
+                let known = (decided.insight.vector.take(), decided.insight.findings.take());
+                fetch(house, sight, question.clone(), known).await
+            }
+            Err(error) => Err(error),
+        };
         decided.ticket.stage("ground");
         match fetched {
             Ok((vector, mut findings)) => {
@@ -48,6 +55,7 @@ impl Funded {
 
 async fn fetch(
     house: Arc<House>,
+    sight: Sight,
     question: String,
     known: (Option<Vector>, Option<Findings>),
 ) -> Result<(Vector, Findings), Error> {
@@ -59,15 +67,10 @@ async fn fetch(
             Some(vector) => vector,
             None => house.decider.vector(&question)?,
         };
-        let index = house.decider.index.load_full().ok_or_else(no_index)?;
-        let findings = index.search(&question, Some(&vector), &SearchOptions::default())?;
+        let findings = sight.search(&question, &vector)?;
         Ok((vector, findings))
     };
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
-}
-
-fn no_index() -> Error {
-    Error::new(Fault::Unavailable, "index_missing", "There is no index yet: run `pointsman index build`.")
 }
 
 impl Ground {
@@ -96,6 +99,11 @@ impl Ground {
         completion
             .extra
             .insert("pointsman".to_owned(), json!({ "covered": false, "coverage": self.findings.coverage }));
+        let found = knowledge::cite(&self.findings);
+        for choice in &mut completion.choices {
+            let text = choice.message.content.as_deref().unwrap_or_default();
+            annotate(&mut choice.message.extra, text, &found);
+        }
         completion
     }
 
@@ -114,6 +122,10 @@ impl Ground {
             }
             None => messages.push(json!({ "role": "user", "content": prompt })),
         }
+        // Nothing that a passage says may make a model call what the client offers: a reader only reads.
+        for offered in ["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"] {
+            body.remove(offered);
+        }
         ChatRequest::from_body(body)
     }
 
@@ -128,42 +140,16 @@ impl Ground {
         )?;
         let read: usize = self.findings.passages.iter().map(|passage| passage.text.len()).sum();
         let usage = Usage::estimated((read / 4) as u64, (answer.text.len() / 4) as u64);
-        let text = format!("{}{}", answer.text, sources(&answer.citations));
+        let listed = sources(&answer.citations, self.grounding.authoritative);
+        // A sure short answer stands before the sentences that bear it out.
+        let short = answer.short.as_ref().filter(|short| short.is_sure());
+        let short = short.map_or_else(String::new, |short| format!("{} [{}]\n\n", short.text, short.number));
+        let text = format!("{short}{}{listed}", answer.text);
         let mut completion = Completion::of_text(id, created, "extractive", text, usage);
-        if let Some(choice) = completion.choices.first_mut() {
-            annotate(&mut choice.message.extra, &answer.citations);
+        for choice in &mut completion.choices {
+            let text = choice.message.content.as_deref().unwrap_or_default();
+            annotate(&mut choice.message.extra, text, &answer.citations);
         }
         Ok(completion)
     }
-}
-
-/// The sources as a list for people, below the answer.
-pub(crate) fn sources(citations: &[Citation]) -> String {
-    let mut text = String::new();
-    for citation in citations {
-        let lead = if text.is_empty() { "\n\nSources:\n" } else { "\n" };
-        let section = if citation.section.is_empty() { "" } else { ", " };
-        text.push_str(&format!("{lead}[{}] {}{section}{}", citation.number, citation.file, citation.section));
-    }
-    text
-}
-
-/// The sources for programs, in the manner of OpenAI's file citations.
-pub(crate) fn annotate(extra: &mut Map<String, Value>, citations: &[Citation]) {
-    let annotations: Vec<Value> = citations
-        .iter()
-        .map(|citation| {
-            json!({
-                "type": "file_citation",
-                "file_citation": {
-                    "index": citation.number,
-                    "filename": citation.file,
-                    "section": citation.section,
-                    "start_index": citation.span.0,
-                    "end_index": citation.span.1,
-                },
-            })
-        })
-        .collect();
-    extra.insert("annotations".to_owned(), Value::Array(annotations));
 }

@@ -18,6 +18,7 @@ mod aside;
 mod audit;
 mod call;
 mod check;
+mod cite;
 mod decide;
 mod embeddings;
 mod feedback;
@@ -33,18 +34,19 @@ use http::Response;
 
 pub(crate) use admit::{Arrived, presented_key};
 pub(crate) use aside::ASIDES_MAX;
+pub(crate) use cite::{annotate, sources};
 pub(crate) use embeddings::embeddings;
 pub(crate) use feedback::feedback;
-pub(crate) use ground::{Ground, annotate, sources};
+pub(crate) use ground::Ground;
+pub(crate) use read::{read_bytes, read_json};
 pub(crate) use route::route;
-pub(crate) use ticket::refusal;
+pub(crate) use ticket::{Ticket, refusal};
 
 use crate::body::Body;
 use recall::Recalled;
-use ticket::Ticket;
 
 /// What a stage gives: the next one, or the response that ends the exchange, settled already.
-type Step<T> = Result<T, Box<Response<Body>>>;
+pub(crate) type Step<T> = Result<T, Box<Response<Body>>>;
 
 /// Answers one chat request, from its headers to its last byte.
 pub(crate) async fn chat(arrived: Arrived) -> Response<Body> {

@@ -42,6 +42,12 @@ impl Admitted {
 /// Reads a JSON body within the limits.
 pub(crate) async fn read_json(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Bytes, Error> {
     check_type(headers)?;
+    read_bytes(headers, body, limits).await
+}
+
+/// Reads a body of any type within the limits.
+pub(crate) async fn read_bytes(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Bytes, Error> {
+    check_encoding(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes_max as u64) {
         return Err(too_large(limits));
@@ -73,6 +79,10 @@ fn check_type(headers: &HeaderMap) -> Result<(), Error> {
         )
         .with_param("content-type"));
     }
+    Ok(())
+}
+
+fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
     match headers.get(CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
         None | Some(b"identity") => Ok(()),
         Some(_) => Err(Error::new(

@@ -78,6 +78,9 @@ impl Asked {
         if let Some(task) = &self.wishes.task {
             scope = scope.narrowed("task", task);
         }
+        if let Some(reach) = self.wishes.reach.told() {
+            scope = scope.narrowed("reach", &reach);
+        }
         if self.wishes.private || self.ticket.tenant.private {
             scope = scope.narrowed("privacy", "local");
         }

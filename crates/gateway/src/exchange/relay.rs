@@ -15,8 +15,7 @@ use tokio::sync::mpsc;
 
 use super::call::{Answer, Called, estimated};
 use super::decide::Decided;
-use super::ground::sources;
-use super::{Ticket, audit, shadow};
+use super::{Ticket, annotate, audit, shadow, sources};
 use crate::answered::{self, Answered, LABEL_BYTES_MAX};
 use crate::body::{Body, fed, whole};
 use crate::explain;
@@ -142,8 +141,14 @@ impl Pump {
         }
         let ends = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
         if ends && !self.cited.is_empty() {
-            let list = sources(&std::mem::take(&mut self.cited));
-            let mut said = Chunk::text(&chunk.id, chunk.created, &chunk.model, list);
+            let cited = std::mem::take(&mut self.cited);
+            for choice in &mut chunk.choices {
+                annotate(&mut choice.delta.extra, "", &cited);
+            }
+            let authoritative =
+                self.decided.plan.grounding.as_ref().is_some_and(|grounding| grounding.authoritative);
+            let mut said =
+                Chunk::text(&chunk.id, chunk.created, &chunk.model, sources(&cited, authoritative));
             said.extra.clone_from(&chunk.extra);
             if !self.emit(&said).await {
                 return false;

@@ -23,7 +23,10 @@ async fn route_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     ticket.keep_off_the_book();
     let stated = Arc::new(Stated::of(&asked.request, &asked.wishes, &ticket.tenant));
     let decider = Arc::clone(&ticket.house.decider);
-    let insight = match decider.measure(&ticket.live, &asked.request, &stated, &ticket.tenant).await {
+    let insight = match decider
+        .measure(&ticket.live, &asked.request, &stated, &ticket.tenant, &asked.wishes.reach)
+        .await
+    {
         Ok(insight) => insight,
         Err(error) => return Err(ticket.refuse(&error)),
     };

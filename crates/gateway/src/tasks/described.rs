@@ -26,8 +26,12 @@ impl Described {
 
     /// The cosine of its meaning to that of another description: their first parts.
     pub(crate) fn nearness(&self, other: &[f32]) -> f32 {
-        let part = other.len() / DESCRIBED_PARTS;
-        let products = self.0.iter().zip(&other[..part]).map(|(own, other)| f32::from(*own) * other);
+        self.cosine(&other[..other.len() / DESCRIBED_PARTS])
+    }
+
+    /// The cosine of its meaning to a vector of a meaning alone.
+    pub(crate) fn cosine(&self, meaning: &[f32]) -> f32 {
+        let products = self.0.iter().zip(meaning).map(|(own, other)| f32::from(*own) * other);
         products.sum::<f32>() / STEPS
     }
 

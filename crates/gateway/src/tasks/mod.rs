@@ -20,6 +20,7 @@
 mod case;
 pub(crate) mod clerk;
 pub(crate) mod described;
+pub(crate) mod examples;
 mod few;
 pub(crate) mod labels;
 pub(crate) mod said;

@@ -1,6 +1,6 @@
-//! One document of a JSON Lines file: `{"text", "title"?, "id"? or "_id"?}`; other keys are passed over.
+//! One document of a JSON Lines file: `{"text", "title"?, "id"? or "_id"?}`; other keys are its attributes.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Extracted, text};
 
@@ -8,6 +8,8 @@ use super::{Extracted, text};
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) id: Option<String>,
+    /// The line's other keys.
+    pub(crate) attributes: Map<String, Value>,
     pub(crate) extracted: Extracted,
 }
 
@@ -40,7 +42,7 @@ pub(crate) fn record(line: &str) -> Result<Record, String> {
     if extracted.blocks.is_empty() {
         return Err(String::from("`text` has no words"));
     }
-    Ok(Record { id, extracted })
+    Ok(Record { id, attributes: object, extracted })
 }
 
 #[cfg(test)]

@@ -6,21 +6,20 @@
 //! A reader never misses the document, and may for a moment see passages of both versions.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
 use api::{Embed, Error};
 
 use crate::build::{Progress, Stage};
-use crate::chunk::chunks;
-use crate::corpus::{Document, Found, Skipped};
-use crate::languages::Language;
+use crate::corpus::{Document, Found, Skipped, UPLOADS};
+use crate::feed::{Reads, SKIPPED_NAMED_MAX};
+use crate::rows::Rows;
 use crate::schema::Row;
 use crate::store::FeedReport;
 use crate::words::analyzer;
 
 use super::collection::{count, counted, for_each_page};
-use super::expression::{list, quoted};
-use super::layout::{self, Kept, Table};
+use super::expression::{is_unsayable, list, quoted};
+use super::layout::{self, Kept, Table, Whole};
 use super::proto::{Delete, Upsert, consistency};
 use super::rpc::Rpc;
 
@@ -28,21 +27,18 @@ use super::rpc::Rpc;
 const DOCUMENTS_AT_A_TIME: usize = 64;
 /// Bytes of text that wait to be looked up, more or less.
 const TEXT_BYTES_AT_A_TIME: usize = 8 * 1024 * 1024;
-/// Passages that the encoder is given at a time.
-const BATCH_PASSAGES: usize = 32;
 /// Rows and bytes of one write, more or less.
 const ROWS_AT_A_TIME: usize = 256;
 const ROW_BYTES_AT_A_TIME: usize = 4 * 1024 * 1024;
 /// Names in one expression.
 const NAMES_AT_A_TIME: usize = 256;
-/// Skipped things that a report names one by one; the rest is counted.
-const SKIPPED_NAMED_MAX: usize = 1_000;
 
 /// A change of a collection that is under way.
 pub(super) struct Feeding<'a> {
     rpc: &'a Rpc,
     collection: &'a str,
-    embed: &'a dyn Embed,
+    rows: Rows<'a>,
+    dimensions: usize,
     progress: &'a dyn Fn(Progress),
     /// Nothing is there that could be unchanged or left over.
     is_empty: bool,
@@ -55,8 +51,8 @@ pub(super) struct Feeding<'a> {
     bytes: usize,
     /// Documents that had more passages before: their names, and how many they have now.
     shrunk: Vec<(String, usize)>,
-    /// BLAKE3 hashes of the names of all documents that came, halved: enough to tell what is gone.
-    came: HashSet<u128>,
+    /// Halves of the BLAKE3 hashes of the names of all documents that came, with the time when their source was named.
+    came: HashMap<u128, u64>,
     state: Progress,
     pub(super) report: FeedReport,
 }
@@ -85,7 +81,8 @@ impl<'a> Feeding<'a> {
         Self {
             rpc,
             collection,
-            embed,
+            rows: Rows::new(embed, true),
+            dimensions: embed.dimensions(),
             progress,
             is_empty,
             waiting: Vec::new(),
@@ -94,29 +91,43 @@ impl<'a> Feeding<'a> {
             heads: Vec::new(),
             bytes: 0,
             shrunk: Vec::new(),
-            came: HashSet::new(),
+            came: HashMap::new(),
             state,
             report: FeedReport::default(),
         }
     }
 
-    /// Takes what was read.
-    pub(super) fn take(&mut self, found: Found, bytes_done: u64) -> Result<(), Error> {
+    /// Takes what was read from a source that was named at this time. Sources come in the opposite order: of two
+    /// documents of one name the first counts.
+    pub(super) fn take(&mut self, found: Found, named: u64, bytes_done: u64) -> Result<(), Error> {
         self.state.bytes_done = bytes_done;
-        match found {
-            Found::Skipped(skipped) => self.skip(skipped),
-            Found::Document(document) => {
-                if let Some(why) = layout::refused_name(&document.name) {
-                    self.skip(Skipped { file: document.name.into(), line: None, why });
-                    return Ok(());
-                }
-                self.waiting_bytes += document.extracted.text.len();
-                self.came.insert(name_hash(&document.name));
-                self.waiting.push(document);
-                if self.waiting.len() >= DOCUMENTS_AT_A_TIME || self.waiting_bytes >= TEXT_BYTES_AT_A_TIME {
-                    self.write_waiting()?;
-                }
+        let document = match found {
+            Found::Document(document) => document,
+            Found::Skipped(skipped) => {
+                self.skip(skipped);
+                return Ok(());
             }
+        };
+        let refuse = |document: Document, why: String| {
+            let (file, line) = document.read_at;
+            Skipped { file, line, why, bad: true }
+        };
+        if let Some(why) = layout::refused_name(&document.name) {
+            self.skip(refuse(document, why));
+            return Ok(());
+        }
+        if let Some(first) = self.came.get(&name_hash(&document.name)) {
+            if *first == named {
+                let why = format!("a document named `{}` is there already", document.name);
+                self.skip(refuse(document, why));
+            }
+            return Ok(());
+        }
+        self.came.insert(name_hash(&document.name), named);
+        self.waiting_bytes += document.extracted.text.len();
+        self.waiting.push(document);
+        if self.waiting.len() >= DOCUMENTS_AT_A_TIME || self.waiting_bytes >= TEXT_BYTES_AT_A_TIME {
+            self.write_waiting()?;
         }
         Ok(())
     }
@@ -150,7 +161,7 @@ impl<'a> Feeding<'a> {
             if before.is_some_and(|before| before.is_whole(&document.hash)) {
                 continue;
             }
-            self.write(&document, before.map_or(0, |before| before.above))?;
+            self.write(document, before.map_or(0, |before| before.above))?;
         }
         (self.progress)(self.state);
         Ok(())
@@ -172,78 +183,53 @@ impl<'a> Feeding<'a> {
     }
 
     /// Writes a document that is new or changed, of whose former version the numbers end before `above`.
-    fn write(&mut self, document: &Document, above: u64) -> Result<(), Error> {
-        let chunks = chunks(&document.extracted, self.embed);
-        let language = Language::of(&document.extracted.text);
-        let mut analyzer = analyzer(language);
-        let mut rows = Vec::with_capacity(chunks.len());
-        for (number, chunk) in chunks.iter().enumerate() {
-            let row = Row {
-                file: &document.name,
-                title: &document.extracted.title,
-                section: &chunk.section,
-                body: &document.extracted.text[chunk.span.clone()],
-                span: (chunk.span.start, chunk.span.end),
-                hash: &document.hash,
-                language,
-                attributes: &document.attributes,
-                vector: &[],
-            };
-            match Kept::of(&row, number, &mut analyzer) {
-                Ok(row) => rows.push(row),
-                Err(why) => {
-                    self.came.remove(&name_hash(&document.name));
-                    self.skip(Skipped { file: document.name.clone().into(), line: None, why });
-                    return Ok(());
+    fn write(&mut self, document: Document, above: u64) -> Result<(), Error> {
+        let (name, read_at) = (document.name.clone(), document.read_at.clone());
+        let whole = Whole::of(&document);
+        let mut analysis = None;
+        let mut kept: Result<Vec<Kept>, String> = Ok(Vec::new());
+        let mut sink = |rows: &[Row<'_>]| {
+            for row in rows {
+                if let Ok(before) = &mut kept {
+                    // All of a document is in one language.
+                    let analysis = analysis.get_or_insert_with(|| analyzer(row.language));
+                    match Kept::of(row, &whole, before.len(), analysis) {
+                        Ok(row) => before.push(row),
+                        Err(why) => kept = Err(why),
+                    }
                 }
             }
-        }
-        let passages = rows.len();
+            Ok(())
+        };
+        self.rows.take(document, &mut sink)?;
+        self.rows.flush(&mut sink)?;
+        self.state.passages = self.rows.passages;
+        let mut kept = match kept {
+            Ok(kept) => kept,
+            Err(why) => {
+                // What cannot be kept in its new version is not kept in its old one.
+                self.came.remove(&name_hash(&name));
+                let (file, line) = read_at;
+                self.skip(Skipped { file, line, why, bad: true });
+                return Ok(());
+            }
+        };
         self.report.written += 1;
-        let texts: Vec<String> =
-            chunks.iter().map(|chunk| chunk.embedded_text(&document.extracted.title)).collect();
-        let mut head = None;
-        let mut rows = rows.into_iter();
-        for texts in texts.chunks(BATCH_PASSAGES) {
-            let vectors = self.vectors(texts)?;
-            for (mut row, vector) in rows.by_ref().zip(vectors) {
-                row.vector = vector;
-                row.passages = passages;
-                row.text_bytes = document.extracted.text.len();
-                self.bytes += row.bytes();
-                if row.number == 0 {
-                    head = Some(row);
-                } else {
-                    self.tails.push(row);
-                }
-            }
-            if self.is_full() {
-                self.write_rows()?;
-            }
+        let passages = kept.len();
+        for row in &mut kept {
+            row.passages = passages;
+            self.bytes += row.bytes();
         }
-        self.heads.extend(head);
+        let mut rows = kept.into_iter();
+        self.heads.extend(rows.next());
+        self.tails.extend(rows);
         if above > passages as u64 {
-            self.shrunk.push((document.name.clone(), passages));
+            self.shrunk.push((name, passages));
         }
-        if self.is_full() { self.write_rows() } else { Ok(()) }
-    }
-
-    fn vectors(&mut self, texts: &[String]) -> Result<Vec<api::Vector>, Error> {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let started = Instant::now();
-        let vectors = self.embed.embed(&texts)?;
-        self.report.embedding += started.elapsed();
-        self.report.embedded += texts.len() as u64;
-        self.state.passages += texts.len() as u64;
-        if vectors.len() != texts.len() {
-            let detail = format!("the encoder gave {} vectors for {} texts", vectors.len(), texts.len());
-            return Err(Error::internal(detail));
+        if self.tails.len() + self.heads.len() >= ROWS_AT_A_TIME || self.bytes >= ROW_BYTES_AT_A_TIME {
+            self.write_rows()?;
         }
-        Ok(vectors)
-    }
-
-    fn is_full(&self) -> bool {
-        self.tails.len() + self.heads.len() >= ROWS_AT_A_TIME || self.bytes >= ROW_BYTES_AT_A_TIME
+        Ok(())
     }
 
     /// Writes the rows that wait, in the order that the module tells of.
@@ -273,7 +259,7 @@ impl<'a> Feeding<'a> {
             let (now, later) = rest.split_at(some);
             self.rpc.insist(&Upsert {
                 collection: self.collection.to_owned(),
-                columns: layout::columns(now, self.embed.dimensions()),
+                columns: layout::columns(now, self.dimensions),
                 rows: u32::try_from(now.len()).map_err(Error::internal)?,
             })?;
             rest = later;
@@ -285,21 +271,51 @@ impl<'a> Feeding<'a> {
         delete(self.rpc, self.collection, expression)
     }
 
-    /// Takes out the documents that did not come.
-    pub(super) fn remove_others(&mut self) -> Result<(), Error> {
-        let mut gone: HashSet<String> = HashSet::new();
-        let (rpc, collection, came) = (self.rpc, self.collection, &self.came);
-        for_each_page(rpc, collection, "", &[layout::ID, layout::NAME], &mut |table| {
-            let others = table.texts(layout::NAME).iter().filter(|name| !came.contains(&name_hash(name)));
-            gone.extend(others.cloned());
-            Ok(())
-        })?;
-        let gone: Vec<String> = gone.into_iter().collect();
-        for names in gone.chunks(NAMES_AT_A_TIME) {
-            self.delete(format!("{} in {}", layout::NAME, list(names.iter().map(String::as_str))))?;
+    /// Takes out what is gone, as far as it was read for.
+    pub(super) fn take_out(&mut self, reads: &Reads) -> Result<(), Error> {
+        for expression in readable(reads) {
+            let mut gone: HashSet<String> = HashSet::new();
+            let (rpc, collection, came) = (self.rpc, self.collection, &self.came);
+            for_each_page(rpc, collection, &expression, &[layout::ID, layout::NAME], &mut |table| {
+                let names = table.texts(layout::NAME).iter();
+                gone.extend(names.filter(|name| !came.contains_key(&name_hash(name))).cloned());
+                Ok(())
+            })?;
+            let gone: Vec<String> = gone.into_iter().collect();
+            for names in gone.chunks(NAMES_AT_A_TIME) {
+                self.delete(format!("{} in {}", layout::NAME, list(names.iter().map(String::as_str))))?;
+            }
+            self.report.removed += gone.len() as u64;
         }
-        self.report.removed += gone.len() as u64;
         Ok(())
+    }
+
+    /// What was done, but for what is held now.
+    pub(super) fn told(self) -> FeedReport {
+        FeedReport { embedded: self.rows.passages, embedding: self.rows.embedding, ..self.report }
+    }
+}
+
+/// Expressions that are true, one of them at least, of the documents that would have come if they still were in what was
+/// read.
+fn readable(reads: &Reads) -> Vec<String> {
+    let in_parts = |names: &mut dyn Iterator<Item = &str>, expression: &dyn Fn(String) -> String| {
+        let names: Vec<&str> = names.filter(|name| !is_unsayable(name)).collect();
+        names.chunks(NAMES_AT_A_TIME).map(|names| expression(list(names.iter().copied()))).collect()
+    };
+    match reads {
+        Reads::All => vec![String::new()],
+        Reads::Roots(ids) => {
+            let origins: Vec<String> = ids.iter().map(|id| format!("r{id}")).collect();
+            in_parts(&mut origins.iter().map(String::as_str), &|list| format!("{} in {list}", layout::ORIGIN))
+        }
+        Reads::Uploads(names) => in_parts(&mut names.iter().map(String::as_str), &|list| {
+            format!("{} == {} and {} in {list}", layout::ORIGIN, quoted(UPLOADS), layout::FILE)
+        }),
+        Reads::Without(names) => in_parts(&mut names.iter().map(String::as_str), &|list| {
+            let within = |field| format!("array_contains_any({field}, {list})");
+            format!("{} or {}", within(layout::WITHIN), within(layout::FILE_WITHIN))
+        }),
     }
 }
 
@@ -318,20 +334,6 @@ impl Held {
     fn is_whole(&self, hash: &str) -> bool {
         self.is_one_version && self.hash == hash && self.rows == self.passages && self.above == self.passages
     }
-}
-
-/// Takes out the documents of these names, and those in folders of them; says how many.
-pub(super) fn remove(rpc: &Rpc, collection: &str, names: &[String]) -> Result<u64, Error> {
-    let names = names.iter().map(|name| name.trim_end_matches('/'));
-    let names: Vec<&str> = names.filter(|name| layout::refused_name(name).is_none()).collect();
-    let mut removed = 0;
-    for names in names.chunks(NAMES_AT_A_TIME) {
-        let within = format!("array_contains_any({}, {})", layout::WITHIN, list(names.iter().copied()));
-        let firsts = format!("{within} and {} == 0", layout::NUMBER);
-        removed += counted(&Table(rpc.call(count(collection, firsts, consistency::STRONG))?.columns));
-        delete(rpc, collection, within)?;
-    }
-    Ok(removed)
 }
 
 fn delete(rpc: &Rpc, collection: &str, expression: String) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 use tantivy::tokenizer::TextAnalyzer;
 
+use crate::corpus::Document;
 use crate::schema::{Row, folders};
 use crate::words;
 
@@ -34,6 +35,10 @@ pub(super) const START: &str = "start";
 pub(super) const END: &str = "end";
 pub(super) const HASH: &str = "hash";
 pub(super) const LANGUAGE: &str = "language";
+/// What the document was read from, in each of its rows: a root or the uploads, and the file with the folders above it.
+pub(super) const ORIGIN: &str = "origin";
+pub(super) const FILE: &str = "file";
+pub(super) const FILE_WITHIN: &str = "file_within";
 /// Of the whole document, in each of its rows.
 pub(super) const PASSAGES: &str = "passages";
 /// Bytes of the whole document's text, in each of its rows.
@@ -55,6 +60,7 @@ const FOLDERS_MAX: usize = 64;
 /// A BLAKE3 hash in hexadecimal digits.
 const HASH_BYTES: usize = 64;
 const LANGUAGE_BYTES_MAX: usize = 16;
+const ORIGIN_BYTES_MAX: usize = 32;
 /// The most bytes of a document's attributes: Milvus's own limit.
 const ATTRIBUTES_BYTES_MAX: usize = 65_535;
 /// The most tokens of a document's attributes.
@@ -74,9 +80,10 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
     let number = |name| field(name, kind::INT64, &[]);
     let id = FieldSchema { is_primary_key: true, ..text(ID, ID_BYTES_MAX) };
     let limits = [("max_length", NAME_BYTES_MAX.to_string()), ("max_capacity", FOLDERS_MAX.to_string())];
-    let within = FieldSchema { element_type: kind::VARCHAR, ..field(WITHIN, kind::ARRAY, &limits) };
-    let limits = [("max_length", FACET_BYTES.to_string()), ("max_capacity", FACETS_MAX.to_string())];
-    let facets = FieldSchema { element_type: kind::VARCHAR, ..field(FACETS, kind::ARRAY, &limits) };
+    let folders = |name| FieldSchema { element_type: kind::VARCHAR, ..field(name, kind::ARRAY, &limits) };
+    let limits_of_facets =
+        [("max_length", FACET_BYTES.to_string()), ("max_capacity", FACETS_MAX.to_string())];
+    let facets = FieldSchema { element_type: kind::VARCHAR, ..field(FACETS, kind::ARRAY, &limits_of_facets) };
     let analyzed = [
         ("max_length", TEXT_BYTES_MAX.to_string()),
         ("enable_analyzer", String::from("true")),
@@ -91,7 +98,7 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
             id,
             number(NUMBER),
             text(NAME, NAME_BYTES_MAX),
-            within,
+            folders(WITHIN),
             text(SECTION, TEXT_BYTES_MAX),
             text(BODY, TEXT_BYTES_MAX),
             field(WORDS, kind::VARCHAR, &analyzed),
@@ -99,6 +106,9 @@ pub(super) fn schema(name: &str, description: String, dimensions: usize) -> Coll
             number(END),
             text(HASH, HASH_BYTES),
             text(LANGUAGE, LANGUAGE_BYTES_MAX),
+            text(ORIGIN, ORIGIN_BYTES_MAX),
+            text(FILE, NAME_BYTES_MAX),
+            folders(FILE_WITHIN),
             number(PASSAGES),
             number(TEXT_BYTES),
             field(ATTRIBUTES, kind::JSON, &[]),
@@ -148,6 +158,21 @@ pub(super) fn refused_name(name: &str) -> Option<String> {
     (folders(name).count() > FOLDERS_MAX).then(|| format!("it lies below more than {FOLDERS_MAX} folders"))
 }
 
+/// What is kept of a whole document with each of its passages.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Whole {
+    origin: String,
+    file: String,
+    text_bytes: usize,
+}
+
+impl Whole {
+    pub(super) fn of(document: &Document) -> Self {
+        let (origin, file) = document.source.split_once(':').unwrap_or_default();
+        Self { origin: origin.to_owned(), file: file.to_owned(), text_bytes: document.extracted.text.len() }
+    }
+}
+
 /// A passage as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Kept {
@@ -161,16 +186,20 @@ pub(super) struct Kept {
     language: String,
     attributes: Vec<u8>,
     facets: Vec<String>,
-    pub(super) vector: Vec<f32>,
+    vector: Vec<f32>,
+    whole: Whole,
     /// Of the whole document.
     pub(super) passages: usize,
-    /// Of the whole document.
-    pub(super) text_bytes: usize,
 }
 
 impl Kept {
     /// A passage of the document that `row` names, or why Milvus cannot hold it.
-    pub(super) fn of(row: &Row<'_>, number: usize, analyzer: &mut TextAnalyzer) -> Result<Self, String> {
+    pub(super) fn of(
+        row: &Row<'_>,
+        whole: &Whole,
+        number: usize,
+        analyzer: &mut TextAnalyzer,
+    ) -> Result<Self, String> {
         let words = counted(analyzer, row);
         let attributes = serde_json::to_vec(row.attributes).map_err(|error| error.to_string())?;
         let facets = facets::held(row.attributes);
@@ -201,8 +230,8 @@ impl Kept {
             attributes,
             facets,
             vector: row.vector.to_vec(),
+            whole: whole.clone(),
             passages: 0,
-            text_bytes: 0,
         })
     }
 
@@ -264,11 +293,12 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
         let data = rows.iter().map(|row| i64::try_from(number(row)).unwrap_or(i64::MAX)).collect();
         scalars(name, kind::INT64, Values::Longs(Longs { data }))
     };
-    let within =
-        rows.iter().map(|row| Scalars { values: Some(strings(folders(&row.name).map(str::to_owned))) });
-    let within = Arrays { data: within.collect(), element_type: kind::VARCHAR };
-    let lists = rows.iter().map(|row| Scalars { values: Some(strings(row.facets.iter().cloned())) });
-    let facets = Arrays { data: lists.collect(), element_type: kind::VARCHAR };
+    let lists = |name, list: &dyn Fn(&Kept) -> Vec<String>| {
+        let lists = rows.iter().map(|row| Scalars { values: Some(strings(list(row).into_iter())) });
+        let data = lists.collect();
+        scalars(name, kind::ARRAY, Values::Arrays(Arrays { data, element_type: kind::VARCHAR }))
+    };
+    let above = |file: &str| folders(file).map(str::to_owned).collect();
     let attributes = Json { data: rows.iter().map(|row| row.attributes.clone()).collect() };
     let floats = Floats { data: rows.iter().flat_map(|row| row.vector.iter().copied()).collect() };
     let dense = Vectors { dimensions: i64::try_from(dimensions).unwrap_or(i64::MAX), floats: Some(floats) };
@@ -276,7 +306,7 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
         texts(ID, &|row| id(&row.name, row.number)),
         numbers(NUMBER, &|row| row.number),
         texts(NAME, &|row| row.name.clone()),
-        scalars(WITHIN, kind::ARRAY, Values::Arrays(within)),
+        lists(WITHIN, &|row| above(&row.name)),
         texts(SECTION, &|row| row.section.clone()),
         texts(BODY, &|row| row.body.clone()),
         texts(WORDS, &|row| row.words.clone()),
@@ -284,10 +314,13 @@ pub(super) fn columns(rows: &[Kept], dimensions: usize) -> Vec<FieldData> {
         numbers(END, &|row| row.span.1),
         texts(HASH, &|row| row.hash.clone()),
         texts(LANGUAGE, &|row| row.language.clone()),
+        texts(ORIGIN, &|row| row.whole.origin.clone()),
+        texts(FILE, &|row| row.whole.file.clone()),
+        lists(FILE_WITHIN, &|row| above(&row.whole.file)),
         numbers(PASSAGES, &|row| row.passages),
-        numbers(TEXT_BYTES, &|row| row.text_bytes),
+        numbers(TEXT_BYTES, &|row| row.whole.text_bytes),
         scalars(ATTRIBUTES, kind::JSON, Values::Json(attributes)),
-        scalars(FACETS, kind::ARRAY, Values::Arrays(facets)),
+        lists(FACETS, &|row| row.facets.clone()),
         FieldData { kind: kind::FLOAT_VECTOR, name: DENSE.to_owned(), column: Some(Column::Vectors(dense)) },
     ]
 }

@@ -6,8 +6,8 @@
 //!
 //! **What holds.** A store's name is an alias in Milvus. The first feed and every rebuild write a new collection and let the
 //! alias stand for it only once all is written: all or nothing. Any other feed changes the collection in place, document by document (see
-//! [`feed`]); where it fails half-way, what was written stays, and the next feed goes on from there. One process at a time
-//! may feed a store: nothing in Milvus enforces that between processes.
+//! [`feed`]); where it fails half-way, what was written stays until [`Feed::Renew`] makes all good. One host feeds a store,
+//! the one with its folder; nothing in Milvus enforces that.
 //!
 //! **Milvus and milvus-lite.** The tests speak to milvus-lite, which is one process without authentication, TLS, replicas,
 //! delays between writing and reading, or limits on rates. Untested for that reason: loading that takes time, consistency levels,
@@ -22,17 +22,23 @@ mod proto;
 mod rpc;
 mod search;
 
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::{Embed, Error, Fault, Findings, Secret};
 
 use crate::build::{Progress, Stage};
-use crate::corpus::{Corpus, Files};
+use crate::disk;
+use crate::errors::unwritable;
+use crate::feed::{Plan, Reads, nothing_came};
+use crate::generation::Shelf;
 use crate::index::Stats;
 use crate::scope::Scope;
 use crate::search::SearchOptions;
+use crate::sources::{Copy, SOURCES, Sources};
 use crate::store::{Feed, FeedReport, Listed, Store};
+use crate::uploads;
 
 use collection::{Found, Mark, ROWS_MAX, Served};
 use expression::{admitting, both};
@@ -55,6 +61,9 @@ pub struct MilvusOptions {
     pub database: Option<String>,
     /// The store's name: letters, digits and underscores. An alias of this name stands for the collection that serves.
     pub collection: String,
+    /// A folder of the host that feeds the store: what it is made from, and the bytes of uploaded files. Hosts that only
+    /// search do not need it.
+    pub dir: PathBuf,
     /// How long making a connection may take.
     pub connect_deadline: Duration,
     /// How long a call may take.
@@ -65,13 +74,15 @@ pub struct MilvusOptions {
 }
 
 impl MilvusOptions {
-    /// The store `collection` at `url`: two seconds to connect, ten for a call, what was just written may be missed.
-    pub fn new(url: impl Into<String>, collection: impl Into<String>) -> Self {
+    /// The store `collection` at `url`, made from what stands in `dir`: two seconds to connect, ten for a call, what was
+    /// just written may be missed.
+    pub fn new(url: impl Into<String>, collection: impl Into<String>, dir: impl Into<PathBuf>) -> Self {
         Self {
             url: url.into(),
             token: None,
             database: None,
             collection: collection.into(),
+            dir: dir.into(),
             connect_deadline: Duration::from_secs(2),
             deadline: Duration::from_secs(10),
             strong: false,
@@ -86,7 +97,6 @@ pub struct Milvus {
     options: MilvusOptions,
     embedder: String,
     served: Mutex<Option<Arc<Served>>>,
-    feeding: Mutex<()>,
 }
 
 impl std::fmt::Debug for Milvus {
@@ -111,7 +121,7 @@ impl Milvus {
             options.deadline,
         )?;
         let embedder = embedder.to_owned();
-        Ok(Self { rpc, options, embedder, served: Mutex::default(), feeding: Mutex::default() })
+        Ok(Self { rpc, options, embedder, served: Mutex::default() })
     }
 
     /// The collection that serves, as far as is known.
@@ -150,43 +160,43 @@ impl Milvus {
         }
     }
 
-    /// Reads a corpus into a collection, and says what was done.
-    fn read(&self, corpus: &Corpus, into: &str, how: How, encoder: Encoder<'_>) -> Result<FeedReport, Error> {
-        let files = Files::find(corpus)?;
-        let Encoder { embed, progress } = encoder;
-        let is_new = how == How::Anew;
-        let mut feeding = Feeding::new(&self.rpc, into, is_new, embed, progress, files.bytes());
-        for skipped in &files.skipped {
+    /// Brings a collection in line with what a change means, and says what was done.
+    fn fill(&self, change: &Change<'_>, collection: &str, is_new: bool) -> Result<FeedReport, Error> {
+        let Change { feed, plan, embed, progress } = *change;
+        let sources = plan.files(&self.options.dir)?;
+        let bytes_total = sources.iter().map(|(_, files)| files.bytes()).sum();
+        let mut feeding = Feeding::new(&self.rpc, collection, is_new, embed, progress, bytes_total);
+        let skipped = sources.iter().flat_map(|(_, files)| &files.skipped);
+        for skipped in plan.skipped.iter().chain(skipped) {
             feeding.skip(skipped.clone());
         }
-        files.read(&mut |found, bytes_done| feeding.take(found, bytes_done))?;
-        if !feeding.has_documents() {
-            let message = "The corpus has no document that can be indexed: Markdown, text, HTML or JSON Lines with words.";
-            let error = Error::new(Fault::Unprocessable, "corpus_empty", message);
-            let first = feeding.report.skipped.first();
-            return Err(match first {
-                Some(first) => error.with_detail(format!("{} {}", first.file.display(), first.why)),
-                None => error,
-            });
+        let mut before = 0;
+        for (named, files) in &sources {
+            files.read(&mut |found, bytes_done| feeding.take(found, *named, before + bytes_done))?;
+            before += files.bytes();
+        }
+        let none_came = match feed {
+            Feed::Build(_) | Feed::Rebuild(_) | Feed::Add(_) => !feeding.has_documents(),
+            Feed::Upload(uploads) => !feeding.has_documents() && !uploads.is_empty(),
+            Feed::Renew(_) => !feeding.has_documents() && feeding.report.skipped_total > 0,
+            Feed::Remove(_) => false,
+        };
+        if none_came {
+            return Err(nothing_came(feed, feeding.report.skipped.first()));
         }
         feeding.finish()?;
-        if how == How::Exactly {
-            feeding.remove_others()?;
+        if !is_new {
+            feeding.take_out(&plan.reads)?;
         }
-        Ok(feeding.report)
+        Ok(feeding.told())
     }
 
-    /// Reads a corpus into a new collection, and lets it serve.
-    fn build(
-        &self,
-        corpus: &Corpus,
-        before: Option<&str>,
-        encoder: Encoder<'_>,
-    ) -> Result<(String, FeedReport), Error> {
+    /// Makes a new collection, and lets it serve once it is filled.
+    fn build(&self, change: &Change<'_>, before: Option<&str>) -> Result<(String, FeedReport), Error> {
         let alias = &self.options.collection;
-        let mark = Mark::new(encoder.embed.fingerprint(), encoder.embed.dimensions());
+        let mark = Mark::new(change.embed.fingerprint(), change.embed.dimensions());
         let collection = collection::create(&self.rpc, alias, &mark)?;
-        let built = self.read(corpus, &collection, How::Anew, encoder).and_then(|report| {
+        let built = self.fill(change, &collection, true).and_then(|report| {
             collection::flush(&self.rpc, &collection);
             collection::publish(&self.rpc, alias, &collection, before)?;
             Ok(report)
@@ -198,50 +208,60 @@ impl Milvus {
         Ok((collection, built?))
     }
 
-    fn changed(&self, feed: &Feed<'_>, encoder: Encoder<'_>) -> Result<(String, FeedReport), Error> {
-        let found = self.find()?;
-        let before = match &found {
-            Found::Served(served) => Some(served.collection.clone()),
-            Found::Stale { collection, .. } => Some(collection.clone()),
-            Found::Missing => None,
+    /// Carries out a change: what is uploaded is kept first, then the collection changes, then what it is made from is
+    /// written down.
+    fn changed(
+        &self,
+        feed: &Feed<'_>,
+        embed: &dyn Embed,
+        progress: &dyn Fn(Progress),
+    ) -> Result<(String, FeedReport), Error> {
+        let dir = &self.options.dir;
+        let sources = match Sources::read(dir) {
+            Copy::Whole(sources) => Some(sources),
+            Copy::Damaged | Copy::Missing => None,
+            Copy::Unreadable(error) => return Err(error),
         };
-        match (feed, found) {
-            (Feed::Rebuild(corpus), _) | (Feed::Build(corpus) | Feed::Add(corpus), Found::Missing) => {
-                self.build(corpus, before.as_deref(), encoder)
-            }
-            (_, Found::Stale { collection, why }) => Err(stale(&why).with_detail(collection)),
-            (_, Found::Missing) => Err(missing()),
-            (Feed::Build(corpus), Found::Served(served)) => {
-                let report = self.read(corpus, &served.collection, How::Exactly, encoder)?;
-                Ok((served.collection, report))
-            }
-            (Feed::Add(corpus), Found::Served(served)) => {
-                let report = self.read(corpus, &served.collection, How::Beside, encoder)?;
-                Ok((served.collection, report))
-            }
-            (Feed::Remove(names), Found::Served(served)) => {
-                let removed = feed::remove(&self.rpc, &served.collection, names)?;
-                Ok((served.collection, FeedReport { removed, ..FeedReport::default() }))
-            }
-            (Feed::Upload(_), Found::Served(_)) => Err(missing()),
+        let (serves, before) = match self.find()? {
+            Found::Served(served) => (true, Some(served.collection)),
+            Found::Stale { collection, .. } => (false, Some(collection)),
+            Found::Missing => (false, None),
+        };
+        if before.is_none() && matches!(feed, Feed::Remove(_)) {
+            return Err(missing());
         }
+        let forgotten = sources.is_none() && before.is_some();
+        let mut plan = Plan::of(dir, sources.as_ref(), forgotten, feed)?;
+        let kept = before.as_ref().filter(|_| serves && !plan.anew).cloned();
+        if kept.is_none() {
+            plan.reads = Reads::All;
+        }
+        let change = Change { feed, plan: &plan, embed, progress };
+        let (collection, report) = match kept {
+            Some(collection) => {
+                let report = self.fill(&change, &collection, false)?;
+                (collection, report)
+            }
+            None => self.build(&change, before.as_deref())?,
+        };
+        let took_nothing = matches!(feed, Feed::Remove(_)) && report.removed == 0;
+        if !took_nothing {
+            let sealed = plan.sources.sealed().map_err(|error| unwritable(dir, error))?;
+            disk::replace(&dir.join(SOURCES), &sealed).map_err(|error| unwritable(dir, error))?;
+            let named = plan.sources.uploads.values().map(|kept| kept.blake3.clone()).collect();
+            if let Err(error) = uploads::sweep(dir, &named) {
+                tracing::warn!(%error, "uploaded files that are needed no more cannot be removed");
+            }
+        }
+        Ok((collection, report))
     }
 }
 
-/// How a corpus goes into a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    /// Into an empty one.
-    Anew,
-    /// In place of what is there.
-    Exactly,
-    /// Beside what is there.
-    Beside,
-}
-
-/// Who embeds, and whom it is told.
+/// A change and who is needed for it.
 #[derive(Clone, Copy)]
-struct Encoder<'a> {
+struct Change<'a> {
+    feed: &'a Feed<'a>,
+    plan: &'a Plan,
     embed: &'a dyn Embed,
     progress: &'a dyn Fn(Progress),
 }
@@ -317,19 +337,13 @@ impl Store for Milvus {
         progress: &dyn Fn(Progress),
     ) -> Result<FeedReport, Error> {
         let started = Instant::now();
-        let _alone = match self.feeding.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                let message = "Another build of this index is running; wait for its end and try again.";
-                return Err(Error::new(Fault::Unavailable, "index_busy", message));
-            }
-        };
         if embed.fingerprint() != self.embedder {
             let detail = format!("`{}` instead of `{}`", embed.fingerprint(), self.embedder);
             return Err(Error::internal(format!("a store was fed by another encoder: {detail}")));
         }
-        let changed = self.changed(feed, Encoder { embed, progress });
+        // One change at a time, of all processes of this host together.
+        let _holder = Shelf(&self.options.dir).hold()?;
+        let changed = self.changed(feed, embed, progress);
         self.forget();
         let (collection, mut report) = changed?;
         let (documents, passages, text_bytes) = feed::totals(&self.rpc, &collection)?;
@@ -362,4 +376,31 @@ fn missing() -> Error {
 fn stale(why: &str) -> Error {
     let message = format!("The index cannot be used, because {why}: rebuild it.");
     Error::new(Fault::Unavailable, "index_stale", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_before_anything_is_sent() {
+        let check = |name: &str, fits: bool| assert_eq!(check_name(name).is_ok(), fits, "{name:?}");
+        check("manuals", true);
+        check("_Manuals_2", true);
+        check("", false);
+        check("2manuals", false);
+        check("man-uals", false);
+        check("m\u{fc}ll", false);
+        check(&"m".repeat(201), false);
+    }
+
+    #[test]
+    fn nothing_shows_the_token() {
+        let token = Some(Secret::new("root:very-secret"));
+        let options =
+            MilvusOptions { token, ..MilvusOptions::new("http://localhost:19530", "manuals", "dir") };
+        let store = Milvus::connect(options, "encoder").unwrap();
+        let shown = format!("{store:?}");
+        assert!(shown.contains("[secret]") && !shown.contains("very-secret"), "{shown}");
+    }
 }

@@ -6,7 +6,7 @@ use api::{Error, Fault, Findings, Passage};
 use prost::Message;
 use tantivy::DocAddress;
 
-use crate::coverage::{BY_WORDS, Features, Near, PASSAGES_READ, Weighed};
+use crate::coverage::{Features, Near, PASSAGES_READ, Weighed};
 use crate::fuse::{Fused, fuse};
 use crate::languages::Language;
 use crate::search::{Ranking as Counts, Reading, SearchOptions};
@@ -84,7 +84,7 @@ impl Asking<'_> {
             let (bm25, dense) = (keys.numbered(&bm25), dense.map(|dense| keys.numbered(&dense)));
             let mut fused = fuse(&bm25, dense.as_deref(), weight_dense);
             fused.truncate(options.passages_max.max(PASSAGES_READ));
-            let first_by_words = bm25.iter().take(BY_WORDS).map(|(_, place)| *place);
+            let first_by_words = bm25.first().map(|(_, place)| *place);
             let places = fused.iter().map(|fused| fused.place).chain(first_by_words);
             let fetched = self.fetch(&keys, places)?;
             tries -= 1;
@@ -93,6 +93,7 @@ impl Asking<'_> {
                 break (keys, bm25, dense, fused, fetched);
             }
         };
+        let first_by_words = bm25.first().map(|(_, place)| *place);
         let asked: HashSet<&str> = words.iter().map(String::as_str).collect();
         let mut reading = Reading { analyzers, asked, words: Vec::new() };
         let mut passages = Vec::with_capacity(fused.len());
@@ -105,12 +106,9 @@ impl Asking<'_> {
         }
         let near = vector.map(|vector| Near {
             by_vector: dense.as_ref().and_then(|dense| dense.first()).map_or(0.0, |(cosine, _)| *cosine),
-            by_words: {
-                let first_by_words = bm25.iter().take(BY_WORDS);
-                let nearness =
-                    first_by_words.filter_map(|(_, place)| fetched.cosine(keys.key(*place)?, vector));
-                nearness.fold(0.0, f32::max)
-            },
+            by_words: first_by_words
+                .and_then(|place| fetched.cosine(keys.key(place)?, vector))
+                .unwrap_or_default(),
         });
         let features = Features::of(near, &self.weighed(&words)?, self.served.idf(0), &reading.words);
         passages.truncate(options.passages_max);

@@ -32,6 +32,7 @@ fn facts(tenant: &Tenant) -> Facts<'_> {
         tenant,
         tags: &[],
         task_header: None,
+        store: None,
         latency_budget: None,
         cost_budget: None,
         private: false,

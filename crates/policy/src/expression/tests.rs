@@ -83,6 +83,7 @@ fn answers_follow_the_request() {
         tenant: &tenant,
         tags: &tags,
         task_header: None,
+        store: None,
         latency_budget: None,
         cost_budget: None,
         private: false,

@@ -8,7 +8,7 @@ mod written;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{CacheUse, Track};
+use api::{CacheUse, DEFAULT_STORE, Track};
 
 use self::written::Written;
 use super::{AUTO, Guarded, Policies};
@@ -132,6 +132,8 @@ fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) 
                 named_models: false,
             }),
             retrieval: Retrieval {
+                store: pick.copied(|written| written.store).unwrap_or(DEFAULT_STORE).into(),
+                checked: pick.copied(|written| written.checked).unwrap_or(true),
                 passages_max: pick.copied(|written| written.passages_max).unwrap_or(6),
                 coverage_min: pick.copied(|written| written.coverage_min).unwrap_or(0.5),
                 passage_tokens: pick.copied(|written| written.passage_tokens).unwrap_or(200),

@@ -166,6 +166,7 @@ impl Asked {
             tenant: &tenant,
             tags: &tags,
             task_header: None,
+            store: None,
             latency_budget: self.limits.latency.map(Duration::from_millis),
             cost_budget: self.limits.cost.map(Money::from_nanos),
             private: self.private,

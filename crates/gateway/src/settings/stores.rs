@@ -1,0 +1,159 @@
+//! The stores of `gateway.toml`: `[index]` is the one that every gateway has, `[store.NAME]` are others beside it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use api::{DEFAULT_STORE, Secret};
+use knowledge::Corpus;
+use policy::file::{Field, Setting, Table};
+
+use super::Reader;
+
+/// The longest name of a store.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A store of passages, as the operator describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreSettings {
+    pub(crate) name: Arc<str>,
+    pub(crate) place: Place,
+    /// What it is built from; its roots may be none.
+    pub(crate) corpus: Corpus,
+    /// A change of the corpus is taken over while the gateway runs.
+    pub(crate) watch: bool,
+    /// Files may be sent to it over HTTP, and documents taken out.
+    pub(crate) uploads: bool,
+    /// Passages have vectors beside their words.
+    pub(crate) vectors: bool,
+    /// The share of the vectors in the fused score, where it is not the default.
+    pub(crate) weight_dense: Option<f32>,
+    /// Who may use it, where not everybody.
+    pub(crate) tenants: Option<Vec<Arc<str>>>,
+}
+
+impl StoreSettings {
+    /// The folder of a store on this host.
+    pub(crate) fn folder(&self) -> Option<&PathBuf> {
+        match &self.place {
+            Place::Folder(path) => Some(path),
+            Place::Milvus { .. } => None,
+        }
+    }
+}
+
+/// Where a store keeps what it holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a folder of this host.
+    Folder(PathBuf),
+    /// In a Milvus cluster.
+    Milvus {
+        url: String,
+        token: Option<Secret>,
+        database: Option<String>,
+        collection: String,
+        /// Where this host, which feeds it, remembers what it was made from.
+        sources: PathBuf,
+    },
+}
+
+impl Reader<'_> {
+    /// All stores, the default one first; those that say no `path` lie in the folder of the state.
+    pub(super) fn stores(&self, root: &Table<'_>, state: &Path) -> Vec<StoreSettings> {
+        let index = root.optional("index").table();
+        let default = self.folder.join("../index/built");
+        let mut stores = vec![self.store(DEFAULT_STORE, index.as_ref(), default)];
+        if let Some(table) = index {
+            table.finish();
+        }
+        let Some(named) = root.optional("store").table() else { return stores };
+        for entry in named.entries() {
+            if !is_name(entry.name) {
+                entry.field.wrong(format!(
+                    "`{}` is no name of a store; allowed: 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`, other than \
+                     `{DEFAULT_STORE}`, which is [index]",
+                    entry.name
+                ));
+                continue;
+            }
+            let Some(table) = entry.field.table() else { continue };
+            stores.push(self.store(entry.name, Some(&table), state.join("stores").join(entry.name)));
+            table.finish();
+        }
+        named.finish();
+        stores
+    }
+
+    fn store(&self, name: &str, table: Option<&Table<'_>>, default: PathBuf) -> StoreSettings {
+        let field = |key: &str| table.map(|table| table.optional(key));
+        let switch = |key: &str| field(key).and_then(|field| field.boolean());
+        let list = |key: &str| {
+            let items = field(key).map(|field| field.text_list()).unwrap_or_default();
+            items.iter().map(|item| item.text.to_owned()).collect::<Vec<_>>()
+        };
+        let roots = list("corpus").iter().map(|path| self.folder.join(path)).collect();
+        let corpus = Corpus { include: list("include"), exclude: list("exclude"), ..Corpus::new(roots) };
+        if let Err(error) = corpus.check() {
+            let key = error.param.as_deref().unwrap_or("include");
+            if let Some(field) = field(key) {
+                field.wrong(error.message);
+            }
+        }
+        let tenants = list("tenants");
+        StoreSettings {
+            name: name.into(),
+            place: self.place(name, table, default),
+            corpus,
+            watch: switch("watch").unwrap_or(false),
+            uploads: switch("uploads").unwrap_or(false),
+            vectors: switch("vectors").unwrap_or(true),
+            weight_dense: field("weight_dense").and_then(|field| field.probability()),
+            tenants: field("tenants")
+                .is_some_and(|field| field.is_given())
+                .then(|| tenants.iter().map(|name| Arc::from(name.as_str())).collect()),
+        }
+    }
+
+    fn place(&self, name: &str, table: Option<&Table<'_>>, default: PathBuf) -> Place {
+        let path = table.and_then(|table| self.given(&table.optional("path")));
+        let path = path.map_or(default, |path| self.folder.join(path));
+        let url_field = table.map(|table| table.optional("url"));
+        let [token, database, collection] =
+            ["token", "database", "collection"].map(|key| table.map(|table| table.optional(key)));
+        let Some(url_field) = url_field.filter(Field::is_given) else {
+            for cluster in [token, database, collection].into_iter().flatten().filter(Field::is_given) {
+                cluster
+                    .wrong("belongs to a store in a cluster: set its `url`, such as http://127.0.0.1:19530");
+            }
+            return Place::Folder(path);
+        };
+        let url = self.given(&url_field).unwrap_or_default();
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            url_field.wrong(format!("`{url}` is no URL; allowed: http://HOST:PORT or https://HOST:PORT"));
+        }
+        let given = |field: &Option<Field<'_>>| field.as_ref().and_then(|field| self.given(field));
+        Place::Milvus {
+            url,
+            token: given(&token).map(Secret::new),
+            database: given(&database),
+            sources: path,
+            collection: given(&collection).unwrap_or_else(|| format!("pointsman_{}", name.replace('-', "_"))),
+        }
+    }
+
+    /// A text, maybe out of the environment; a variable that is not set is a mistake.
+    fn given(&self, field: &Field<'_>) -> Option<String> {
+        match field.setting(self.env)? {
+            Setting::Value(text) => Some(text),
+            Setting::Unset(variable) => {
+                field.wrong(format!("the environment variable `{variable}` is not set"));
+                None
+            }
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(plain) && name != DEFAULT_STORE
+}
