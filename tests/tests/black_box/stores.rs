@@ -264,5 +264,5 @@ fn commands_feed_a_store_step_by_step() {
     check(&["stats", "--json"], 0, "\"documents\": 4");
     check(&["remove", "nothing.md"], 64, "nothing.md");
     check(&["stats", "--store", "gone"], 64, "default");
-    check(&["search", "x", "--filter", "{\"type\": \"eq\"}"], 64, "key");
+    check(&["search", "x", "--filter", "{\"type\": \"eq\"}"], 64, "--filter.");
 }
