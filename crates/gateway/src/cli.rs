@@ -69,7 +69,7 @@ pub(crate) enum Command {
 /// Which store, and what to do with it.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// The store: NAME of [store.NAME] in gateway.toml; without it [index].
+    /// The store: NAME of a section `store.NAME` in gateway.toml; without it the section `index`.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) store: Option<String>,
 
