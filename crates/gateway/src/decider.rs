@@ -151,7 +151,11 @@ impl Decider {
         let learnt = self.learnt.load_full();
         let store = stated.store.as_deref().unwrap_or(policy.store());
         let sight = match self.sight(store, tenant, reach) {
-            Ok(sight) => Some(sight).filter(|_| self.is_ready(store, tenant)),
+            Ok(mut sight) => {
+                // What is found for the coverage is what a plan then reads.
+                sight.options.passages_max = policy.passages_max();
+                Some(sight).filter(|_| self.is_ready(store, tenant))
+            }
             // The caller asked for it, and should hear that it is not there.
             Err(error) if stated.store.is_some() => return Err(error),
             Err(_) => None,

@@ -91,7 +91,7 @@ impl Tally {
 }
 
 /// An answer's words as SQuAD compares them: lower case, without ASCII punctuation and English articles.
-pub fn normalised(answer: &str) -> Vec<String> {
+fn normalised(answer: &str) -> Vec<String> {
     let kept: String =
         answer.chars().filter(|c| !c.is_ascii_punctuation()).flat_map(char::to_lowercase).collect();
     let words = kept.split_whitespace().filter(|word| !["a", "an", "the"].contains(word));
@@ -99,14 +99,14 @@ pub fn normalised(answer: &str) -> Vec<String> {
 }
 
 /// Whether `answer` is one of `gold` after normalisation.
-pub fn exact_match(answer: &str, gold: &[String]) -> bool {
+fn exact_match(answer: &str, gold: &[String]) -> bool {
     let answer = normalised(answer);
     gold.iter().any(|gold| normalised(gold) == answer)
 }
 
 /// The harmonic mean of precision and recall of the answer's words, in [0, 1], against the known answer that it meets
 /// best. Two answers without words are equal.
-pub fn token_f1(answer: &str, gold: &[String]) -> f64 {
+fn token_f1(answer: &str, gold: &[String]) -> f64 {
     let answer = normalised(answer);
     gold.iter().map(|gold| f1(&answer, &normalised(gold))).fold(0.0, f64::max)
 }

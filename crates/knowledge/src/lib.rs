@@ -56,7 +56,7 @@ mod uploads;
 mod vectors;
 mod words;
 
-pub use answers::{AnswerFigures, Judged, Tally, exact_match, holds, normalised, token_f1};
+pub use answers::{AnswerFigures, Judged, Tally, holds};
 pub use build::{Progress, Stage};
 pub use corpus::{Corpus, Skipped};
 pub use embedded::Embedded;

@@ -130,6 +130,11 @@ impl Policy {
         &self.rules.retrieval.store
     }
 
+    /// The most passages that an answer rests on.
+    pub fn passages_max(&self) -> usize {
+        self.rules.retrieval.passages_max
+    }
+
     /// The model whose price tells what was saved.
     pub fn reference_model(&self) -> Option<&Arc<Model>> {
         self.reference.as_ref()

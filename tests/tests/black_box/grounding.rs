@@ -120,7 +120,9 @@ fn three_hundred_documents_with_orders_change_nothing() {
     });
     let setup = setup(&provider, &["scripted", "ok+paid"]).with(
         "policy.toml",
-        "[policy.cited]\nlike = \"plain\"\ntrack = \"retrieval\"\ntargets.retrieval = [\"scripted\"]\n",
+        "[policy.cited]\nlike = \"plain\"\ntrack = \"retrieval\"\ntargets.retrieval = [\"scripted\"]\n\
+         [policy.wide]\nlike = \"plain\"\ntrack = \"retrieval\"\ntargets.retrieval = [\"scripted\"]\n\
+         retrieval = { passages_max = 9 }\n",
     );
     let setup = setup
         .with_changed("policy.toml", "reference_model = \"ok\"", "reference_model = \"scripted\"")
@@ -152,4 +154,10 @@ fn three_hundred_documents_with_orders_change_nothing() {
             attempt.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
         assert!(!prompt.contains("<|im_start|>") && !prompt.contains("[INST]"), "{prompt}");
     }
+    // A reader is given as many passages as its policy says.
+    let question = "In which hall stands the vat number 7 of the dye?";
+    gateway.chat(&json!({"model": "wide", "messages": [{"role": "user", "content": question}]})).expect(200);
+    let last = provider.attempts("scripted").pop().unwrap();
+    let prompt = last.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
+    assert!(prompt.contains("<<passage 9 "), "{prompt}");
 }

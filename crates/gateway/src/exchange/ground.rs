@@ -36,7 +36,8 @@ impl Funded {
         let house = Arc::clone(&decided.ticket.house);
         let sight = house.decider.sight(&grounding.store, &decided.ticket.tenant, &decided.wishes.reach);
         let fetched = match sight {
-            Ok(sight) => {
+            Ok(mut sight) => {
+                sight.options.passages_max = grounding.passages_max;
                 let known = (decided.insight.vector.take(), decided.insight.findings.take());
                 fetch(house, sight, question.clone(), known).await
             }
@@ -141,10 +142,7 @@ impl Ground {
         let read: usize = self.findings.passages.iter().map(|passage| passage.text.len()).sum();
         let usage = Usage::estimated((read / 4) as u64, (answer.text.len() / 4) as u64);
         let listed = sources(&answer.citations, self.grounding.authoritative);
-        // A sure short answer stands before the sentences that bear it out.
-        let short = answer.short.as_ref().filter(|short| short.is_sure());
-        let short = short.map_or_else(String::new, |short| format!("{} [{}]\n\n", short.text, short.number));
-        let text = format!("{short}{}{listed}", answer.text);
+        let text = format!("{}{listed}", answer.reply());
         let mut completion = Completion::of_text(id, created, "extractive", text, usage);
         for choice in &mut completion.choices {
             let text = choice.message.content.as_deref().unwrap_or_default();
