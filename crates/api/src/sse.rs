@@ -122,8 +122,20 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn data(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    write("data: ", value)
+}
+
+/// The same, of the type `name`.
+///
+/// # Errors
+/// The value cannot be written as JSON.
+pub fn named(name: &str, value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    write(&format!("event: {name}\ndata: "), value)
+}
+
+fn write(head: &str, value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
     let mut bytes = BytesMut::with_capacity(256);
-    bytes.put_slice(b"data: ");
+    bytes.put_slice(head.as_bytes());
     serde_json::to_writer((&mut bytes).writer(), value)?;
     bytes.put_slice(b"\n\n");
     Ok(bytes.freeze())

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use api::{Error, Fault, Source};
+use dialects::Trouble;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -50,9 +51,18 @@ impl Failure {
         Self { error, again: false, outcome: Outcome::Good }
     }
 
-    /// Something that is ours to mend.
-    pub(crate) fn internal(detail: impl std::fmt::Display) -> Self {
-        Self { error: Error::internal(detail), again: false, outcome: Outcome::Unknown }
+    /// The upstream's dialect has no words for it.
+    pub(crate) fn unsupported(error: Error) -> Self {
+        Self { error, again: false, outcome: Outcome::Unknown }
+    }
+
+    /// What came is no answer.
+    pub(crate) fn of_trouble(trouble: Trouble, redactor: &Redactor) -> Self {
+        match trouble {
+            Trouble::Garbage(why) => Self::garbage(redactor.clean(&why, DETAIL_CHARS_MAX)),
+            Trouble::InBand(error) => Self::in_band(&error, redactor),
+            Trouble::Cut(why) => Self::cut(redactor.clean(&why, DETAIL_CHARS_MAX)),
+        }
     }
 
     /// The answer stopped before its end.

@@ -13,7 +13,6 @@ mod breaker;
 mod budget;
 mod clock;
 mod connect;
-mod dialect;
 mod failure;
 mod options;
 mod said;

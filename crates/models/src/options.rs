@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::{Error, Secret};
+use dialects::Wire;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -34,6 +35,8 @@ pub struct UpstreamOptions {
     pub name: String,
     /// Scheme, host, port and the path before `/chat/completions`: `https://api.openai.com/v1`.
     pub base_url: String,
+    /// What it speaks. Default: [`Wire::Chat`].
+    pub wire: Wire,
     /// Sent as `authorization: Bearer`.
     pub key: Option<Secret>,
     /// Sent with every request: an organisation, a key of another form. Values are never shown.
@@ -71,6 +74,7 @@ impl UpstreamOptions {
         Self {
             name: name.into(),
             base_url: base_url.into(),
+            wire: Wire::default(),
             key: None,
             headers: Vec::new(),
             allow_private_addresses: false,

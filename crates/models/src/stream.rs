@@ -3,6 +3,7 @@
 //! Owns the end of a stream: it is whole, or its last item is an error. Reads only when it is polled, so a slow reader
 //! slows the upstream. Refuses to invent a finish reason. Dropping it closes the upstream's connection.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use api::sse::{Broken, Decoder, Event};
 use api::{Chunk, Error};
+use dialects::{Progress, Reader, Trouble};
 use futures_core::Stream;
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
-use crate::dialect::openai::{self, Finished, Said};
 use crate::failure::Failure;
 use crate::secret::Redactor;
 use crate::slots::Slot;
@@ -48,16 +49,19 @@ struct Source {
     body: Option<Incoming>,
     decoder: Decoder,
     events: Vec<Event>,
-    next: usize,
-    finished: Finished,
+    /// Read, and not given away yet.
+    chunks: VecDeque<Chunk>,
+    /// What comes after them.
+    then: Option<Result<(), Failure>>,
+    reader: Reader,
     clock: Clock,
 }
 
 impl Answer {
-    /// The answer in `body`, one of `answers` that were asked for.
+    /// The answer in `body`, which `reader` reads.
     pub(crate) fn new(
         body: Incoming,
-        answers: u32,
+        reader: Reader,
         clock: Clock,
         attempt: Attempt,
         redactor: Arc<Redactor>,
@@ -67,8 +71,9 @@ impl Answer {
             body: Some(body),
             decoder: Decoder::new(EVENT_BYTES_MAX),
             events: Vec::new(),
-            next: 0,
-            finished: Finished::new(answers),
+            chunks: VecDeque::new(),
+            then: None,
+            reader,
             clock,
         };
         let under_way = Some(UnderWay { attempt, _slot: None });
@@ -136,35 +141,41 @@ impl Source {
     /// The next chunk; `None` after a whole answer.
     fn poll(&mut self, cx: &mut Context<'_>, redactor: &Redactor) -> Poll<Option<Result<Chunk, Failure>>> {
         loop {
-            match self.next_said(redactor) {
-                Some(Ok(Said::Chunk(chunk))) => {
-                    self.finished.note(&chunk);
-                    return Poll::Ready(Some(Ok(chunk)));
+            if let Some(chunk) = self.chunks.pop_front() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            match self.then.take() {
+                Some(Ok(())) => {
+                    if let Some(body) = self.body.take() {
+                        finish_reading(body, cx);
+                    }
+                    return Poll::Ready(None);
                 }
-                Some(Ok(Said::Done)) => return Poll::Ready(self.done(cx)),
-                Some(Ok(Said::Nothing)) => continue,
                 Some(Err(failure)) => return Poll::Ready(Some(Err(failure))),
                 None => {}
             }
-            let Some(body) = &mut self.body else { return Poll::Ready(self.ended()) };
+            let Some(body) = &mut self.body else {
+                self.then =
+                    Some(self.reader.ended().map_err(|trouble| Failure::of_trouble(trouble, redactor)));
+                continue;
+            };
             match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Err(failure) = self.take(frame) {
-                        return Poll::Ready(Some(Err(failure)));
+                        self.then = Some(Err(failure));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(Failure::body(&error, redactor))));
-                }
+                Poll::Ready(Some(Err(error))) => self.then = Some(Err(Failure::body(&error, redactor))),
                 Poll::Ready(None) => {
                     self.body = None;
                     // The last event may lack its empty line. What is cut in the middle is no JSON and fails as such.
                     if self.decoder.is_mid_event() && self.decoder.push(b"\n\n", &mut self.events).is_err() {
-                        return Poll::Ready(Some(Err(Failure::cut("the stream ended inside an event"))));
+                        self.then = Some(Err(Failure::cut("the stream ended inside an event")));
                     }
                 }
                 Poll::Pending => return self.clock.poll(cx).map(|failure| Some(Err(failure))),
             }
+            self.read_events(redactor);
         }
     }
 
@@ -179,38 +190,25 @@ impl Source {
         })
     }
 
-    fn next_said(&mut self, redactor: &Redactor) -> Option<Result<Said, Failure>> {
-        let Some(event) = self.events.get_mut(self.next).map(std::mem::take) else {
-            self.events.clear();
-            self.next = 0;
-            return None;
-        };
-        self.next += 1;
-        let said = openai::event(&event, redactor);
-        let was_cut = self.body.is_none();
-        Some(said.map_err(|failure| match failure.error.code {
-            "upstream_garbage" if was_cut => Failure::cut("the stream ended inside an event"),
-            _ => failure,
-        }))
-    }
-
-    /// `[DONE]` has come.
-    fn done(&mut self, cx: &mut Context<'_>) -> Option<Result<Chunk, Failure>> {
-        if !self.finished.has_begun() {
-            return Some(Err(Failure::garbage("[DONE] without an answer")));
+    /// Reads the events at hand, as far as the answer goes. What comes before a failure is still given away.
+    fn read_events(&mut self, redactor: &Redactor) {
+        for event in self.events.drain(..) {
+            match self.reader.event(&event, &mut self.chunks) {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done) => {
+                    self.then = Some(Ok(()));
+                    break;
+                }
+                Err(Trouble::Garbage(_)) if self.body.is_none() => {
+                    self.then = Some(Err(Failure::cut("the stream ended inside an event")));
+                    break;
+                }
+                Err(trouble) => {
+                    self.then = Some(Err(Failure::of_trouble(trouble, redactor)));
+                    break;
+                }
+            }
         }
-        if let Some(body) = self.body.take() {
-            finish_reading(body, cx);
-        }
-        None
-    }
-
-    /// The body has ended without `[DONE]`, which some servers never send.
-    fn ended(&self) -> Option<Result<Chunk, Failure>> {
-        if self.finished.has_begun() && self.finished.is_whole() {
-            return None;
-        }
-        Some(Err(Failure::cut("the stream ended before its answer did")))
     }
 }
 

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use crate::backoff::Jitter;
 use crate::clock::{Clock, Limits};
 use crate::connect::{Client, Upstreams};
-use crate::dialect::openai;
 use crate::failure::Failure;
 use crate::options::{UpstreamOptions, is_framing};
 use crate::secret::Redactor;
@@ -174,7 +173,7 @@ impl Inner {
             }
         }
         Ok(Call {
-            body: openai::body(request, model_id)?,
+            body: self.options.wire.body(request, model_id).map_err(Failure::unsupported)?,
             headers,
             stream: request.stream,
             answers: request.sampling.n,
@@ -210,8 +209,9 @@ impl Inner {
         let id = request_id(response.headers());
         if call.stream {
             let redactor = Arc::clone(&self.redactor);
-            let (parts, clock, attempt) = (response.into_body(), clock, attempt);
-            let mut answer = Box::new(Answer::new(parts, call.answers, clock, attempt, redactor, id.clone()));
+            let reader = self.options.wire.reader(call.answers);
+            let mut answer =
+                Box::new(Answer::new(response.into_body(), reader, clock, attempt, redactor, id.clone()));
             answer.open().await?;
             return Ok((Opened::Stream(answer), id));
         }
@@ -270,7 +270,10 @@ impl Inner {
     ) -> Result<api::Completion, Failure> {
         let bytes_max = self.options.body_bytes_max;
         match clock.guard(whole::read(response.into_body(), bytes_max)).await? {
-            Ok(body) => openai::whole(&body, &self.redactor),
+            Ok(body) => {
+                let whole = self.options.wire.whole(&body);
+                whole.map_err(|trouble| Failure::of_trouble(trouble, &self.redactor))
+            }
             Err(Unread::TooLarge) => {
                 let mut failure = Failure::garbage(format!("an answer over {bytes_max} bytes"));
                 failure.again = false;

@@ -3,19 +3,20 @@
 //! Owns the writing of a request and the reading of answers, whole and by events. Refuses to drop what it does not know:
 //! unknown fields pass both ways. Refuses an answer without choices, and an error dressed as an answer.
 
-use api::sse::Event;
-use api::{ChatRequest, Chunk, Completion};
+use std::collections::VecDeque;
+
+use api::sse::{self, Event};
+use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
-use crate::secret::Redactor;
+use crate::{Progress, Trouble};
 
 /// The request's body: what came, with the upstream's own `model`, and with the usage asked for where it streams.
-pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Failure> {
+pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
     let mut bytes = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut bytes, &Outgoing { request, model }).map_err(Failure::internal)?;
+    serde_json::to_writer(&mut bytes, &Outgoing { request, model }).map_err(Error::internal)?;
     Ok(bytes.into())
 }
 
@@ -52,90 +53,121 @@ fn with_usage(options: Option<&Map<String, Value>>) -> Map<String, Value> {
 }
 
 /// A whole answer.
-pub(crate) fn whole(body: &[u8], redactor: &Redactor) -> Result<Completion, Failure> {
+pub(crate) fn whole(body: &[u8]) -> Result<Completion, Trouble> {
     let completion = match serde_json::from_slice::<Completion>(body) {
         Ok(completion) => completion,
         Err(problem) => {
             let mut value: Value =
-                serde_json::from_slice(body).map_err(|_| Failure::garbage(format!("not JSON: {problem}")))?;
-            refuse_error(value.get("error"), redactor)?;
+                serde_json::from_slice(body).map_err(|_| Trouble::garbage(format!("not JSON: {problem}")))?;
+            refuse_error(value.get("error"))?;
             drop_nulls(&mut value);
             serde_json::from_value(value)
-                .map_err(|_| Failure::garbage(format!("not an answer: {problem}")))?
+                .map_err(|_| Trouble::garbage(format!("not an answer: {problem}")))?
         }
     };
-    refuse_error(completion.extra.get("error"), redactor)?;
+    refuse_error(completion.extra.get("error"))?;
     if completion.choices.is_empty() {
-        return Err(Failure::garbage("an answer without choices"));
+        return Err(Trouble::garbage("an answer without choices"));
     }
     for choice in &completion.choices {
-        refuse_broken(choice.finish_reason.as_deref(), &choice.extra, redactor)?;
+        refuse_broken(choice.finish_reason.as_deref(), &choice.extra)?;
     }
     Ok(completion)
 }
 
-/// What one event of a stream says.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one match, and a box for each chunk would cost more"
-)]
-pub(crate) enum Said {
-    /// More of the answer.
-    Chunk(Chunk),
-    /// The answer is whole.
-    Done,
-    /// Nothing: some servers keep a connection open with empty events.
-    Nothing,
+/// A client that speaks this dialect.
+#[derive(Clone, Debug)]
+pub struct Client {
+    include_usage: bool,
 }
 
-/// Reads one event.
-pub(crate) fn event(event: &Event, redactor: &Redactor) -> Result<Said, Failure> {
-    let data = event.data.trim();
-    if data == "[DONE]" {
-        return Ok(Said::Done);
+impl Client {
+    /// The client that asks `request`.
+    pub(crate) fn of(request: &ChatRequest) -> Self {
+        Self { include_usage: request.include_usage }
     }
-    if data.is_empty() {
-        return Ok(Said::Nothing);
+
+    /// The usage, where the client asked for it, and the event that says that the answer is whole.
+    pub(crate) fn finish(&self, answer: &Completion, told: Value) -> Result<Bytes, Error> {
+        let Some(usage) = answer.usage.clone().filter(|_| self.include_usage) else { return Ok(sse::DONE) };
+        let mut last = Chunk::of_usage(&answer.id, answer.created, &answer.model, usage);
+        last.extra.insert("pointsman".to_owned(), told);
+        let last = sse::data(&last).map_err(Error::internal)?;
+        Ok([last, sse::DONE].concat().into())
     }
+}
+
+/// Reads one streamed reply.
+#[derive(Debug)]
+pub struct Reader(Finished);
+
+impl Reader {
+    /// A reader of a reply that should hold `answers` answers.
+    pub(crate) fn new(answers: u32) -> Self {
+        Self(Finished::new(answers))
+    }
+
+    pub(crate) fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Progress, Trouble> {
+        let data = event.data.trim();
+        if data == "[DONE]" {
+            return match self.0.has_begun() {
+                true => Ok(Progress::Done),
+                false => Err(Trouble::garbage("[DONE] without an answer")),
+            };
+        }
+        // Some servers keep a connection open with empty events.
+        if !data.is_empty() {
+            let chunk = chunk(&event.name, data)?;
+            self.0.note(&chunk);
+            chunks.push_back(chunk);
+        }
+        Ok(Progress::More)
+    }
+
+    pub(crate) fn ended(&self) -> Result<(), Trouble> {
+        if self.0.has_begun() && self.0.is_whole() {
+            return Ok(());
+        }
+        Err(Trouble::Cut("the stream ended before its answer did".to_owned()))
+    }
+}
+
+fn chunk(name: &str, data: &str) -> Result<Chunk, Trouble> {
     let chunk = match serde_json::from_str::<Chunk>(data) {
         Ok(chunk) => chunk,
         Err(problem) => {
             let mut value: Value = serde_json::from_str(data)
-                .map_err(|_| Failure::garbage(format!("an event that is not JSON: {problem}")))?;
-            refuse_error(value.get("error"), redactor)?;
+                .map_err(|_| Trouble::garbage(format!("an event that is not JSON: {problem}")))?;
+            refuse_error(value.get("error"))?;
             drop_nulls(&mut value);
             serde_json::from_value(value)
-                .map_err(|_| Failure::garbage(format!("an event that is no chunk: {problem}")))?
+                .map_err(|_| Trouble::garbage(format!("an event that is no chunk: {problem}")))?
         }
     };
-    refuse_error(chunk.extra.get("error"), redactor)?;
-    if event.name == "error" {
-        return Err(Failure::in_band(&Value::Object(chunk.extra), redactor));
+    refuse_error(chunk.extra.get("error"))?;
+    if name == "error" {
+        return Err(Trouble::InBand(Value::Object(chunk.extra)));
     }
     for choice in &chunk.choices {
-        refuse_broken(choice.finish_reason.as_deref(), &choice.extra, redactor)?;
+        refuse_broken(choice.finish_reason.as_deref(), &choice.extra)?;
     }
-    Ok(Said::Chunk(chunk))
+    Ok(chunk)
 }
 
-fn refuse_error(error: Option<&Value>, redactor: &Redactor) -> Result<(), Failure> {
+fn refuse_error(error: Option<&Value>) -> Result<(), Trouble> {
     match error {
         None | Some(Value::Null) => Ok(()),
-        Some(error) => Err(Failure::in_band(error, redactor)),
+        Some(error) => Err(Trouble::InBand(error.clone())),
     }
 }
 
 /// Aggregators say that their own upstream failed by the finish reason `error`, with the error inside the choice.
-fn refuse_broken(
-    finish: Option<&str>,
-    extra: &Map<String, Value>,
-    redactor: &Redactor,
-) -> Result<(), Failure> {
+fn refuse_broken(finish: Option<&str>, extra: &Map<String, Value>) -> Result<(), Trouble> {
     if finish != Some("error") {
         return Ok(());
     }
-    refuse_error(extra.get("error"), redactor)?;
-    Err(Failure::cut("the finish reason is `error`"))
+    refuse_error(extra.get("error"))?;
+    Err(Trouble::Cut("the finish reason is `error`".to_owned()))
 }
 
 /// Some servers write null where the format has a number, a text or nothing at all, and times with a fraction.
@@ -162,7 +194,7 @@ fn drop_nulls(value: &mut Value) {
 
 /// Which of the answers in a stream have come to their end.
 #[derive(Debug)]
-pub(crate) struct Finished {
+struct Finished {
     seen: u128,
     finished: u128,
     expected: u32,
@@ -170,12 +202,12 @@ pub(crate) struct Finished {
 
 impl Finished {
     /// Nothing seen of `expected` answers.
-    pub(crate) fn new(expected: u32) -> Self {
+    fn new(expected: u32) -> Self {
         Self { seen: 0, finished: 0, expected }
     }
 
     /// Takes note of a chunk.
-    pub(crate) fn note(&mut self, chunk: &Chunk) {
+    fn note(&mut self, chunk: &Chunk) {
         for choice in &chunk.choices {
             let bit = 1u128.checked_shl(choice.index).unwrap_or(0);
             self.seen |= bit;
@@ -186,12 +218,12 @@ impl Finished {
     }
 
     /// Anything of an answer has come.
-    pub(crate) fn has_begun(&self) -> bool {
+    fn has_begun(&self) -> bool {
         self.seen != 0
     }
 
     /// Every answer has come to its end, and all that were asked for have come.
-    pub(crate) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.seen == self.finished && self.finished.count_ones() >= self.expected
     }
 }
@@ -238,13 +270,20 @@ mod tests {
         );
     }
 
+    fn kind_of(trouble: &Trouble) -> String {
+        match trouble {
+            Trouble::Garbage(_) => "garbage".to_owned(),
+            Trouble::InBand(error) => format!("error {}", error["code"]),
+            Trouble::Cut(_) => "cut".to_owned(),
+        }
+    }
+
     fn check_whole(answer: &str, expected: Result<&str, &str>) {
-        let redactor = Redactor::new([], "");
-        match (whole(answer.as_bytes(), &redactor), expected) {
+        match (whole(answer.as_bytes()), expected) {
             (Ok(got), Ok(text)) => {
                 assert_eq!(got.choices[0].message.content.as_deref(), Some(text), "{answer}");
             }
-            (Err(failure), Err(code)) => assert_eq!(failure.error.code, code, "{answer}"),
+            (Err(trouble), Err(kind)) => assert_eq!(kind_of(&trouble), kind, "{answer}"),
             (got, _) => panic!("{answer}: {got:?}"),
         }
     }
@@ -260,47 +299,52 @@ mod tests {
             "usage":{"prompt_tokens":3,"completion_tokens":null}}"#,
             Ok("hi"),
         );
-        check_whole(r#"{"error":{"message":"no","code":500}}"#, Err("upstream_failed"));
-        check_whole(r#"{"choices":[],"error":{"message":"no","code":429}}"#, Err("upstream_rate_limited"));
-        check_whole(r#"{"choices":[]}"#, Err("upstream_garbage"));
-        check_whole(r#"{"object":"list","data":[]}"#, Err("upstream_garbage"));
-        check_whole(r#"{"choices":[{"message":{"content":"hi"#, Err("upstream_garbage"));
-        check_whole("<html>", Err("upstream_garbage"));
-        check_whole("", Err("upstream_garbage"));
-        check_whole("[]", Err("upstream_garbage"));
+        check_whole(r#"{"error":{"message":"no","code":500}}"#, Err("error 500"));
+        check_whole(r#"{"choices":[],"error":{"message":"no","code":429}}"#, Err("error 429"));
+        check_whole(r#"{"choices":[]}"#, Err("garbage"));
+        check_whole(r#"{"object":"list","data":[]}"#, Err("garbage"));
+        check_whole(r#"{"choices":[{"message":{"content":"hi"#, Err("garbage"));
+        check_whole("<html>", Err("garbage"));
+        check_whole("", Err("garbage"));
+        check_whole("[]", Err("garbage"));
         check_whole(
             r#"{"choices":[{"message":{"content":"h"},"finish_reason":"error","error":{"code":503,"message":"x"}}]}"#,
-            Err("upstream_failed"),
+            Err("error 503"),
         );
     }
 
     fn check_event(name: &str, data: &str, expected: Result<Option<&str>, &str>) {
-        let redactor = Redactor::new([], "");
         let event = Event { name: name.to_owned(), data: data.to_owned() };
-        match (super::event(&event, &redactor), expected) {
-            (Ok(Said::Done), Ok(None)) => {}
-            (Ok(Said::Chunk(chunk)), Ok(Some(text))) => {
-                assert_eq!(chunk.choices[0].delta.content.as_deref(), Some(text), "{data}");
-            }
-            (Err(failure), Err(code)) => assert_eq!(failure.error.code, code, "{data}"),
-            _ => panic!("{data}: expected {expected:?}"),
+        let mut chunks = VecDeque::new();
+        let read = Reader::new(1).event(&event, &mut chunks);
+        let said = chunks.front().map(|chunk| chunk.choices[0].delta.content.as_deref().unwrap_or_default());
+        match (read, expected) {
+            (Ok(Progress::More), Ok(text)) => assert_eq!(said, text, "{data}"),
+            (Err(trouble), Err(kind)) => assert_eq!(kind_of(&trouble), kind, "{data}"),
+            (read, _) => panic!("{data}: expected {expected:?}, got {read:?}"),
         }
     }
 
     #[test]
     fn an_event_is_a_chunk_an_end_or_an_error() {
-        check_event("", "[DONE]", Ok(None));
-        check_event("", " [DONE] ", Ok(None));
         check_event("", r#"{"choices":[{"delta":{"content":"a"}}],"usage":null}"#, Ok(Some("a")));
         check_event("", r#"{"id":null,"choices":[{"delta":{"content":"a"},"index":null}]}"#, Ok(Some("a")));
-        check_event("", r#"{"error":{"message":"x"}}"#, Err("upstream_failed"));
-        check_event("", r#"{"error":"x","choices":1}"#, Err("upstream_failed"));
-        check_event("error", r#"{"message":"x","code":429}"#, Err("upstream_rate_limited"));
-        check_event("", r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, Err("upstream_cut"));
-        check_event("", "{", Err("upstream_garbage"));
-        check_event("", "[]", Err("upstream_garbage"));
-        let empty = Event { name: String::new(), data: " ".to_owned() };
-        assert!(matches!(super::event(&empty, &Redactor::new([], "")), Ok(Said::Nothing)));
+        check_event("", " ", Ok(None));
+        check_event("", "[DONE]", Err("garbage"));
+        check_event("", r#"{"error":{"message":"x"}}"#, Err("error null"));
+        check_event("", r#"{"error":"x","choices":1}"#, Err("error null"));
+        check_event("error", r#"{"message":"x","code":429}"#, Err("error 429"));
+        check_event("", r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#, Err("cut"));
+        check_event("", "{", Err("garbage"));
+        check_event("", "[]", Err("garbage"));
+        let mut reader = Reader::new(1);
+        let mut chunks = VecDeque::new();
+        for (data, progress) in
+            [(r#"{"choices":[{"delta":{"content":"a"}}]}"#, Progress::More), (" [DONE] ", Progress::Done)]
+        {
+            let event = Event { name: String::new(), data: data.to_owned() };
+            assert_eq!(reader.event(&event, &mut chunks), Ok(progress), "{data}");
+        }
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! What a client speaks.
+
+use api::{ChatRequest, Chunk, Completion, Error, sse};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::chat;
+
+/// What a client speaks, by the endpoint that it calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// `POST /v1/chat/completions`.
+    Chat,
+}
+
+/// One client's call: what it takes to write the answer in its dialect.
+#[derive(Clone, Debug)]
+pub enum Client {
+    /// By [`Face::Chat`].
+    Chat(chat::Client),
+}
+
+/// Writes one streamed answer.
+#[derive(Debug)]
+pub enum Writer {
+    /// By [`Face::Chat`].
+    Chat(chat::Client),
+}
+
+impl Face {
+    /// Reads and checks a request's body.
+    ///
+    /// # Errors
+    /// A 400 naming the first field that is not what it should be, or that the house has no words for.
+    pub fn read(self, body: Map<String, Value>) -> Result<(ChatRequest, Client), Error> {
+        match self {
+            Self::Chat => {
+                let request = ChatRequest::from_body(body)?;
+                let client = Client::Chat(chat::Client::of(&request));
+                Ok((request, client))
+            }
+        }
+    }
+
+    /// The body of a refusal. `request_id` names the exchange where the dialect has a place for it.
+    pub fn refusal(self, error: &Error, _request_id: &str) -> Value {
+        match self {
+            Self::Chat => error.body(),
+        }
+    }
+}
+
+impl Client {
+    /// The body of a whole answer.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn whole(&self, completion: &Completion) -> Result<Bytes, Error> {
+        match self {
+            Self::Chat(_) => serde_json::to_vec(completion).map(Bytes::from).map_err(Error::internal),
+        }
+    }
+
+    /// A writer of this call's answer as a stream.
+    pub fn writer(&self) -> Writer {
+        match self {
+            Self::Chat(client) => Writer::Chat(client.clone()),
+        }
+    }
+}
+
+impl Writer {
+    /// The events that pass a chunk on. Its usage has its own place at the end, in [`Writer::finish`].
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
+        match self {
+            Self::Chat(_) => sse::data(chunk).map_err(Error::internal),
+        }
+    }
+
+    /// The events that end a whole answer: `answer` is all of it, with its usage, and `told` is what the gateway has to
+    /// say about the exchange, under `pointsman`.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn finish(&mut self, answer: &Completion, told: Value) -> Result<Bytes, Error> {
+        match self {
+            Self::Chat(client) => client.finish(answer, told),
+        }
+    }
+
+    /// The event that ends a broken answer.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn broken(&mut self, error: &Error) -> Result<Bytes, Error> {
+        match self {
+            Self::Chat(_) => sse::data(&error.body()).map_err(Error::internal),
+        }
+    }
+
+    /// What keeps an idle connection open.
+    pub fn heartbeat(&self) -> Bytes {
+        match self {
+            Self::Chat(_) => sse::HEARTBEAT,
+        }
+    }
+}

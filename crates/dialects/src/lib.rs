@@ -1,0 +1,17 @@
+//! What clients write and providers answer, in whichever dialect, to and from the one form that the house works on:
+//! OpenAI's chat ([`api::ChatRequest`], [`api::Completion`], [`api::Chunk`]).
+//!
+//! Owns every translation, both ways, whole and by events. Refuses all I/O, refuses by name what the other dialect has
+//! no words for (nothing is dropped), and refuses to call an answer whole that was cut.
+//!
+//! A [`Wire`] is what a provider speaks: it writes requests and reads answers. A [`Face`] is what a client speaks: it
+//! reads requests and writes answers.
+
+mod chat;
+mod face;
+mod trouble;
+mod wire;
+
+pub use face::{Client, Face, Writer};
+pub use trouble::Trouble;
+pub use wire::{Progress, Reader, Wire};
