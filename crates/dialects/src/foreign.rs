@@ -20,7 +20,7 @@ pub(crate) fn foreign(body: &Map<String, Value>, own: &str) -> Result<(), Error>
     for (key, dialect) in DIALECTS.iter().filter(|(key, _)| *key != own) {
         let Some(value) = body.get(*key).filter(|value| !value.is_null()) else { continue };
         let Some(fields) = value.as_object() else { return Err(refused(key, key, dialect)) };
-        if let Some((field, _)) = fields.iter().find(|(_, value)| !value.is_null()) {
+        if let Some((field, _)) = fields.iter().find(|(field, value)| !is_hint(key, field, value)) {
             return Err(refused(field, field, dialect));
         }
     }
@@ -36,6 +36,22 @@ pub(crate) fn foreign(body: &Map<String, Value>, own: &str) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// What may be passed over, because it cannot change the answer.
+fn is_hint(dialect: &str, field: &str, value: &Value) -> bool {
+    match (dialect, field) {
+        _ if value.is_null() => true,
+        // More about an answer than other providers have, and how its stream is padded.
+        ("responses", "include" | "stream_options" | "top_logprobs") => true,
+        ("responses", "truncation") => value == "disabled",
+        ("responses", "background") => *value == Value::Bool(false),
+        ("responses", "reasoning") => {
+            let summary = |key: &String| ["summary", "generate_summary"].contains(&key.as_str());
+            value.as_object().is_some_and(|fields| fields.keys().all(summary))
+        }
+        _ => false,
+    }
 }
 
 /// The target's dialect has no words for the field `param`.

@@ -31,6 +31,7 @@ fn face(name: &str) -> Face {
 fn wire(name: &str) -> Wire {
     match name {
         "chat" => Wire::Chat,
+        "gemini" => Wire::Gemini,
         _ => panic!("no wire {name}"),
     }
 }
