@@ -9,6 +9,8 @@
 
 mod chat;
 mod face;
+mod foreign;
+pub mod messages;
 mod trouble;
 mod wire;
 
