@@ -4,13 +4,15 @@ use api::{ChatRequest, Chunk, Completion, Error, sse};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::chat;
+use crate::{chat, messages};
 
 /// What a client speaks, by the endpoint that it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Face {
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/messages`.
+    Messages,
 }
 
 /// One client's call: what it takes to write the answer in its dialect.
@@ -18,6 +20,8 @@ pub enum Face {
 pub enum Client {
     /// By [`Face::Chat`].
     Chat(chat::Client),
+    /// By [`Face::Messages`].
+    Messages,
 }
 
 /// Writes one streamed answer.
@@ -25,6 +29,8 @@ pub enum Client {
 pub enum Writer {
     /// By [`Face::Chat`].
     Chat(chat::Client),
+    /// By [`Face::Messages`].
+    Messages(messages::Writer),
 }
 
 impl Face {
@@ -39,13 +45,15 @@ impl Face {
                 let client = Client::Chat(chat::Client::of(&request));
                 Ok((request, client))
             }
+            Self::Messages => Ok((messages::read(body)?, Client::Messages)),
         }
     }
 
     /// The body of a refusal. `request_id` names the exchange where the dialect has a place for it.
-    pub fn refusal(self, error: &Error, _request_id: &str) -> Value {
+    pub fn refusal(self, error: &Error, request_id: &str) -> Value {
         match self {
             Self::Chat => error.body(),
+            Self::Messages => messages::refusal(error, request_id),
         }
     }
 }
@@ -58,6 +66,7 @@ impl Client {
     pub fn whole(&self, completion: &Completion) -> Result<Bytes, Error> {
         match self {
             Self::Chat(_) => serde_json::to_vec(completion).map(Bytes::from).map_err(Error::internal),
+            Self::Messages => messages::write_whole(completion),
         }
     }
 
@@ -70,6 +79,7 @@ impl Client {
     pub fn writer(&self) -> Writer {
         match self {
             Self::Chat(client) => Writer::Chat(client.clone()),
+            Self::Messages => Writer::Messages(messages::Writer::default()),
         }
     }
 }
@@ -82,6 +92,7 @@ impl Writer {
     pub fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
         match self {
             Self::Chat(_) => sse::data(chunk).map_err(Error::internal),
+            Self::Messages(writer) => writer.chunk(chunk),
         }
     }
 
@@ -93,6 +104,7 @@ impl Writer {
     pub fn finish(&mut self, answer: &Completion, told: Value) -> Result<Bytes, Error> {
         match self {
             Self::Chat(client) => client.finish(answer, told),
+            Self::Messages(writer) => writer.finish(answer, &told),
         }
     }
 
@@ -103,6 +115,7 @@ impl Writer {
     pub fn broken(&mut self, error: &Error) -> Result<Bytes, Error> {
         match self {
             Self::Chat(_) => sse::data(&error.body()).map_err(Error::internal),
+            Self::Messages(_) => messages::Writer::broken(error),
         }
     }
 
@@ -110,6 +123,7 @@ impl Writer {
     pub fn heartbeat(&self) -> Bytes {
         match self {
             Self::Chat(_) => sse::HEARTBEAT,
+            Self::Messages(_) => messages::Writer::heartbeat(),
         }
     }
 }

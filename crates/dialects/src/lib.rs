@@ -12,6 +12,7 @@ mod face;
 mod foreign;
 mod gemini;
 mod path;
+pub mod messages;
 mod trouble;
 mod wire;
 

@@ -7,6 +7,7 @@ impl Wire {
     pub fn path(self, model: &str, stream: bool) -> String {
         match self {
             Self::Chat => "/chat/completions".to_owned(),
+            Self::Messages => "/messages".to_owned(),
             Self::Gemini => {
                 let model = path_segment(model.strip_prefix("models/").unwrap_or(model));
                 let call = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };

@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat, gemini};
+use crate::{Trouble, chat, gemini, messages};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Wire {
     Chat,
     /// Google's `generateContent`.
     Gemini,
+    /// Anthropic's messages.
+    Messages,
 }
 
 /// Whether an answer goes on.
@@ -36,6 +38,7 @@ impl Wire {
         match self {
             Self::Chat => chat::body(request, model),
             Self::Gemini => gemini::body(request, model),
+            Self::Messages => messages::body(request, model),
         }
     }
 
@@ -47,6 +50,7 @@ impl Wire {
         match self {
             Self::Chat => chat::whole(body),
             Self::Gemini => gemini::whole(body),
+            Self::Messages => messages::whole(body),
         }
     }
 
@@ -55,6 +59,7 @@ impl Wire {
         match self {
             Self::Chat => Reader::Chat(chat::Reader::new(answers)),
             Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
+            Self::Messages => Reader::Messages(messages::Reader::default()),
         }
     }
 }
@@ -66,6 +71,8 @@ pub enum Reader {
     Chat(chat::Reader),
     /// By [`Wire::Gemini`].
     Gemini(gemini::Reader),
+    /// By [`Wire::Messages`].
+    Messages(messages::Reader),
 }
 
 impl Reader {
@@ -77,6 +84,7 @@ impl Reader {
         match self {
             Self::Chat(reader) => reader.event(event, chunks),
             Self::Gemini(reader) => reader.event(event, chunks),
+            Self::Messages(reader) => reader.event(event, chunks),
         }
     }
 
@@ -88,6 +96,7 @@ impl Reader {
         match self {
             Self::Chat(reader) => reader.ended(),
             Self::Gemini(reader) => reader.ended(),
+            Self::Messages(reader) => reader.ended(),
         }
     }
 }
