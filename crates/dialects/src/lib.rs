@@ -8,7 +8,10 @@
 //! reads requests and writes answers.
 
 mod chat;
+mod completions;
 mod face;
+mod foreign;
+mod responses;
 mod trouble;
 mod wire;
 

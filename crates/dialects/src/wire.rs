@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat};
+use crate::{Trouble, chat, responses};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Wire {
     /// OpenAI's chat completions, and whatever is compatible with them.
     #[default]
     Chat,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 /// Whether an answer goes on.
@@ -33,6 +35,7 @@ impl Wire {
     pub fn body(self, request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         match self {
             Self::Chat => chat::body(request, model),
+            Self::Responses => responses::body(request, model),
         }
     }
 
@@ -43,6 +46,7 @@ impl Wire {
     pub fn whole(self, body: &[u8]) -> Result<Completion, Trouble> {
         match self {
             Self::Chat => chat::whole(body),
+            Self::Responses => responses::whole(body),
         }
     }
 
@@ -50,6 +54,7 @@ impl Wire {
     pub fn reader(self, answers: u32) -> Reader {
         match self {
             Self::Chat => Reader::Chat(chat::Reader::new(answers)),
+            Self::Responses => Reader::Responses(Box::new(responses::Reader::new())),
         }
     }
 }
@@ -59,6 +64,8 @@ impl Wire {
 pub enum Reader {
     /// By [`Wire::Chat`].
     Chat(chat::Reader),
+    /// By [`Wire::Responses`].
+    Responses(Box<responses::Reader>),
 }
 
 impl Reader {
@@ -69,6 +76,7 @@ impl Reader {
     pub fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Progress, Trouble> {
         match self {
             Self::Chat(reader) => reader.event(event, chunks),
+            Self::Responses(reader) => reader.event(event, chunks),
         }
     }
 
@@ -79,6 +87,7 @@ impl Reader {
     pub fn ended(&self) -> Result<(), Trouble> {
         match self {
             Self::Chat(reader) => reader.ended(),
+            Self::Responses(reader) => reader.ended(),
         }
     }
 }
