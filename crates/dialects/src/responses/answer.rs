@@ -167,7 +167,7 @@ fn output(id: &str, choice: &Choice) -> Result<Vec<Value>, Error> {
 }
 
 /// The items as the provider sent them, if they are kept and nothing was changed since.
-pub(super) fn raw_output(choice: &Choice) -> Option<Vec<Value>> {
+fn raw_output(choice: &Choice) -> Option<Vec<Value>> {
     let output = kept(&choice.message.extra)?.get("output")?.as_array()?;
     let (said, _) = message(output);
     let same = |key: &str| said.extra.get(key) == choice.message.extra.get(key);
@@ -177,7 +177,12 @@ pub(super) fn raw_output(choice: &Choice) -> Option<Vec<Value>> {
     unchanged.then(|| output.clone())
 }
 
-fn made_output(id: &str, message: &ReplyMessage, logprobs: Option<&Value>) -> Result<Vec<Value>, Error> {
+/// The items that a message is made into.
+pub(super) fn made_output(
+    id: &str,
+    message: &ReplyMessage,
+    logprobs: Option<&Value>,
+) -> Result<Vec<Value>, Error> {
     let mut map = message.extra.clone();
     map.insert("content".to_owned(), message.content.clone().map_or(Value::Null, Value::String));
     let seed = id.strip_prefix("resp_").unwrap_or(id);

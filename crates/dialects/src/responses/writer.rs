@@ -3,7 +3,7 @@
 //! Owns the order of events, their numbers, and that everything opened is closed. Refuses to write the end of a whole
 //! answer for a broken one.
 
-use api::{ChoiceDelta, Chunk, Completion, Error, Fault, sse};
+use api::{ChoiceDelta, Chunk, Completion, Error, Fault, ReplyMessage, sse};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
@@ -28,6 +28,8 @@ pub struct Writer {
     places: Vec<(u64, usize)>,
     /// Characters of text so far.
     chars: u64,
+    /// All of it came in one chunk, its annotations too, which come once more at the end.
+    came_whole: bool,
     out: Vec<u8>,
 }
 
@@ -44,6 +46,7 @@ impl Writer {
             calls: Vec::new(),
             places: Vec::new(),
             chars: 0,
+            came_whole: false,
             out: Vec::new(),
         }
     }
@@ -120,9 +123,9 @@ impl Writer {
         let extra = &choice.delta.extra;
         let own = kept(extra);
         if self.items.is_empty()
-            && let Some(output) = own.and_then(|own| own.get("output")?.as_array())
+            && let Some(output) = self.whole(choice)?
         {
-            // An answer that came whole, in an order that its pieces do not tell.
+            self.came_whole = true;
             return output.iter().try_for_each(|item| self.item(item));
         }
         let events = own.and_then(|own| own.get("events")?.as_array());
@@ -143,7 +146,29 @@ impl Writer {
             self.call(place, call)?;
         }
         let found = extra.get("annotations").and_then(Value::as_array);
-        found.into_iter().flatten().try_for_each(|annotation| self.annotation(annotation))
+        for annotation in found.into_iter().flatten() {
+            if !self.came_whole || !self.has(annotation) {
+                self.annotation(annotation)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The items of an answer that came whole, in an order that its pieces do not tell.
+    fn whole(&self, choice: &ChoiceDelta) -> Result<Option<Vec<Value>>, Error> {
+        let Some(own) = kept(&choice.delta.extra) else { return Ok(None) };
+        if let Some(output) = own.get("output").and_then(Value::as_array) {
+            return Ok(Some(output.clone()));
+        }
+        if !own.contains_key("order") {
+            return Ok(None);
+        }
+        let message = ReplyMessage {
+            content: choice.delta.content.clone(),
+            extra: choice.delta.extra.clone(),
+            ..ReplyMessage::default()
+        };
+        answer::made_output(&self.identity.id, &message, choice.extra.get("logprobs")).map(Some)
     }
 
     fn reasoning(&mut self, extra: &Map<String, Value>, is_marked: bool) -> Result<(), Error> {
@@ -353,6 +378,13 @@ impl Writer {
             event.insert("logprobs".to_owned(), json!(tokens));
         }
         self.emit(&format!("{}.delta", kind.text_event()), event)
+    }
+
+    fn has(&self, annotation: &Value) -> bool {
+        let mut parts = self.items.iter().flat_map(|item| &item.parts);
+        parts.any(|part| {
+            part.annotations.iter().any(|known| annotations::to_chat(known, part.begins) == *annotation)
+        })
     }
 
     /// Puts an annotation to the text that it is about, the last one, even where that has ended: it may come late.
