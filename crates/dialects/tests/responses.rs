@@ -1,6 +1,8 @@
 //! OpenAI's Responses and older completions, by their laws: the same dialect in and out loses nothing, every stream is
 //! told from its pieces, and what a provider or a client cannot be told is refused.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::collections::VecDeque;
 
 use api::sse::{Decoder, Event};
