@@ -596,7 +596,7 @@ fn a_stream_comes_back_event_by_event() {
 
 #[test]
 fn a_stream_that_fails_is_no_answer() {
-    let check = |event: Value, code: &str| match chunks(written(&[event.clone()]).as_bytes()) {
+    let check = |event: Value, code: &str| match chunks(written(std::slice::from_ref(&event)).as_bytes()) {
         Err(Trouble::InBand(error)) => assert_eq!(error["code"], code, "{event}"),
         other => panic!("{event}: {other:?}"),
     };
