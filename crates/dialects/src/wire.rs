@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat, responses};
+use crate::{Trouble, chat, gemini, responses};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Wire {
     /// OpenAI's chat completions, and whatever is compatible with them.
     #[default]
     Chat,
+    /// Google's `generateContent`.
+    Gemini,
     /// OpenAI's Responses.
     Responses,
 }
@@ -35,6 +37,7 @@ impl Wire {
     pub fn body(self, request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         match self {
             Self::Chat => chat::body(request, model),
+            Self::Gemini => gemini::body(request, model),
             Self::Responses => responses::body(request, model),
         }
     }
@@ -46,6 +49,7 @@ impl Wire {
     pub fn whole(self, body: &[u8]) -> Result<Completion, Trouble> {
         match self {
             Self::Chat => chat::whole(body),
+            Self::Gemini => gemini::whole(body),
             Self::Responses => responses::whole(body),
         }
     }
@@ -54,6 +58,7 @@ impl Wire {
     pub fn reader(self, answers: u32) -> Reader {
         match self {
             Self::Chat => Reader::Chat(chat::Reader::new(answers)),
+            Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
             Self::Responses => Reader::Responses(Box::new(responses::Reader::new())),
         }
     }
@@ -64,6 +69,8 @@ impl Wire {
 pub enum Reader {
     /// By [`Wire::Chat`].
     Chat(chat::Reader),
+    /// By [`Wire::Gemini`].
+    Gemini(gemini::Reader),
     /// By [`Wire::Responses`].
     Responses(Box<responses::Reader>),
 }
@@ -76,6 +83,7 @@ impl Reader {
     pub fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Progress, Trouble> {
         match self {
             Self::Chat(reader) => reader.event(event, chunks),
+            Self::Gemini(reader) => reader.event(event, chunks),
             Self::Responses(reader) => reader.event(event, chunks),
         }
     }
@@ -87,6 +95,7 @@ impl Reader {
     pub fn ended(&self) -> Result<(), Trouble> {
         match self {
             Self::Chat(reader) => reader.ended(),
+            Self::Gemini(reader) => reader.ended(),
             Self::Responses(reader) => reader.ended(),
         }
     }
