@@ -8,11 +8,13 @@
 //! reads requests and writes answers.
 
 mod chat;
+mod completions;
 mod face;
 mod foreign;
 mod gemini;
 mod path;
 pub mod messages;
+mod responses;
 mod trouble;
 mod wire;
 

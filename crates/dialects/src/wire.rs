@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat, gemini, messages};
+use crate::{Trouble, chat, gemini, messages, responses};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Wire {
     Gemini,
     /// Anthropic's messages.
     Messages,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 /// Whether an answer goes on.
@@ -39,6 +41,7 @@ impl Wire {
             Self::Chat => chat::body(request, model),
             Self::Gemini => gemini::body(request, model),
             Self::Messages => messages::body(request, model),
+            Self::Responses => responses::body(request, model),
         }
     }
 
@@ -51,6 +54,7 @@ impl Wire {
             Self::Chat => chat::whole(body),
             Self::Gemini => gemini::whole(body),
             Self::Messages => messages::whole(body),
+            Self::Responses => responses::whole(body),
         }
     }
 
@@ -60,6 +64,7 @@ impl Wire {
             Self::Chat => Reader::Chat(chat::Reader::new(answers)),
             Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
             Self::Messages => Reader::Messages(messages::Reader::default()),
+            Self::Responses => Reader::Responses(Box::new(responses::Reader::new())),
         }
     }
 }
@@ -73,6 +78,8 @@ pub enum Reader {
     Gemini(gemini::Reader),
     /// By [`Wire::Messages`].
     Messages(messages::Reader),
+    /// By [`Wire::Responses`].
+    Responses(Box<responses::Reader>),
 }
 
 impl Reader {
@@ -85,6 +92,7 @@ impl Reader {
             Self::Chat(reader) => reader.event(event, chunks),
             Self::Gemini(reader) => reader.event(event, chunks),
             Self::Messages(reader) => reader.event(event, chunks),
+            Self::Responses(reader) => reader.event(event, chunks),
         }
     }
 
@@ -97,6 +105,7 @@ impl Reader {
             Self::Chat(reader) => reader.ended(),
             Self::Gemini(reader) => reader.ended(),
             Self::Messages(reader) => reader.ended(),
+            Self::Responses(reader) => reader.ended(),
         }
     }
 }
