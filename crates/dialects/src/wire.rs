@@ -14,6 +14,8 @@ pub enum Wire {
     /// OpenAI's chat completions, and whatever is compatible with them.
     #[default]
     Chat,
+    /// The same, below Azure's paths: only where a call goes and how its key is sent differ.
+    Azure,
 }
 
 /// Whether an answer goes on.
@@ -32,7 +34,7 @@ impl Wire {
     /// A 400 naming the first field that this dialect has no words for, with the code `unsupported_by_target`.
     pub fn body(self, request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         match self {
-            Self::Chat => chat::body(request, model),
+            Self::Chat | Self::Azure => chat::body(request, model),
         }
     }
 
@@ -42,14 +44,14 @@ impl Wire {
     /// It is an error, or no answer.
     pub fn whole(self, body: &[u8]) -> Result<Completion, Trouble> {
         match self {
-            Self::Chat => chat::whole(body),
+            Self::Chat | Self::Azure => chat::whole(body),
         }
     }
 
     /// A reader of one streamed reply that should hold `answers` answers.
     pub fn reader(self, answers: u32) -> Reader {
         match self {
-            Self::Chat => Reader::Chat(chat::Reader::new(answers)),
+            Self::Chat | Self::Azure => Reader::Chat(chat::Reader::new(answers)),
         }
     }
 }
@@ -57,7 +59,7 @@ impl Wire {
 /// Reads one streamed reply, event by event.
 #[derive(Debug)]
 pub enum Reader {
-    /// By [`Wire::Chat`].
+    /// By [`Wire::Chat`] and [`Wire::Azure`].
     Chat(chat::Reader),
 }
 
