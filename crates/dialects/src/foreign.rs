@@ -22,6 +22,11 @@ const TRANSLATED: [(&str, &str); 5] = [
     ("anthropic", "system_in_place"),
 ];
 
+/// Whether a top-level key of a chat body is another dialect's.
+pub(crate) fn is_reserved(key: &str) -> bool {
+    DIALECTS.iter().any(|(name, _)| *name == key)
+}
+
 /// Refuses the first thing in a chat body that belongs to another dialect than `own`.
 ///
 /// # Errors

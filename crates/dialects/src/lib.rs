@@ -12,13 +12,14 @@ mod completions;
 mod face;
 mod foreign;
 mod gemini;
+mod messages;
 mod path;
-pub mod messages;
 mod responses;
 mod trouble;
 mod wire;
 
 pub use face::{Client, Face, Writer};
+pub use messages::read_for_count;
 pub use path::path_segment;
 pub use trouble::Trouble;
 pub use wire::{Progress, Reader, Wire};

@@ -28,11 +28,11 @@ pub(crate) use answer::{refusal, whole, write_whole};
 pub(crate) use ask::read;
 pub use ask::read_for_count;
 pub(crate) use body::body;
-pub use reader::Reader;
-pub use writer::Writer;
+pub(crate) use reader::Reader;
+pub(crate) use writer::Writer;
 
 /// The most tokens of an answer where a chat client names no limit: every model of Anthropic's can write that many.
-pub const MAX_TOKENS_DEFAULT: u64 = 4096;
+pub(crate) const MAX_TOKENS_DEFAULT: u64 = 4096;
 
 /// The key of the chat body, and the prefix of a part's type, under which this dialect's own words travel.
 const OWN: &str = "anthropic";

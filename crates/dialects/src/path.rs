@@ -3,10 +3,12 @@
 use crate::Wire;
 
 impl Wire {
-    /// The path of a call to the provider's model `model`, with its query, relative to the base URL.
+    /// The path of a call to the provider's model `model`, with its query (but for Azure's `api-version`), relative to the
+    /// base URL.
     pub fn path(self, model: &str, stream: bool) -> String {
         match self {
             Self::Chat => "/chat/completions".to_owned(),
+            Self::Azure => format!("/openai/deployments/{}/chat/completions", path_segment(model)),
             Self::Messages => "/messages".to_owned(),
             Self::Responses => "/responses".to_owned(),
             Self::Gemini => {

@@ -14,6 +14,8 @@ pub enum Wire {
     /// OpenAI's chat completions, and whatever is compatible with them.
     #[default]
     Chat,
+    /// The same, below Azure's paths: only where a call goes and how its key is sent differ.
+    Azure,
     /// Google's `generateContent`.
     Gemini,
     /// Anthropic's messages.
@@ -38,7 +40,7 @@ impl Wire {
     /// A 400 naming the first field that this dialect has no words for, with the code `unsupported_by_target`.
     pub fn body(self, request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         match self {
-            Self::Chat => chat::body(request, model),
+            Self::Chat | Self::Azure => chat::body(request, model),
             Self::Gemini => gemini::body(request, model),
             Self::Messages => messages::body(request, model),
             Self::Responses => responses::body(request, model),
@@ -51,7 +53,7 @@ impl Wire {
     /// It is an error, or no answer.
     pub fn whole(self, body: &[u8]) -> Result<Completion, Trouble> {
         match self {
-            Self::Chat => chat::whole(body),
+            Self::Chat | Self::Azure => chat::whole(body),
             Self::Gemini => gemini::whole(body),
             Self::Messages => messages::whole(body),
             Self::Responses => responses::whole(body),
@@ -61,7 +63,7 @@ impl Wire {
     /// A reader of one streamed reply that should hold `answers` answers.
     pub fn reader(self, answers: u32) -> Reader {
         match self {
-            Self::Chat => Reader::Chat(chat::Reader::new(answers)),
+            Self::Chat | Self::Azure => Reader::Chat(chat::Reader::new(answers)),
             Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
             Self::Messages => Reader::Messages(messages::Reader::default()),
             Self::Responses => Reader::Responses(Box::new(responses::Reader::new())),
@@ -72,7 +74,7 @@ impl Wire {
 /// Reads one streamed reply, event by event.
 #[derive(Debug)]
 pub enum Reader {
-    /// By [`Wire::Chat`].
+    /// By [`Wire::Chat`] and [`Wire::Azure`].
     Chat(chat::Reader),
     /// By [`Wire::Gemini`].
     Gemini(gemini::Reader),

@@ -27,7 +27,7 @@ impl Jitter {
     }
 
     /// A number from 0 to 1.
-    fn unit(&self) -> f64 {
+    pub(crate) fn unit(&self) -> f64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -29,6 +29,17 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+/// Whether an attempt would be let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It would.
+    Open,
+    /// It would, as the probe.
+    ProbeDue,
+    /// Not for this long.
+    Resting(Duration),
+}
+
 /// The permission for one attempt; a result counts only in the era that it was given in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
@@ -129,6 +140,17 @@ impl Breaker {
             // The next request is the probe.
             (State::Probing { .. }, Outcome::Unknown) => self.state = State::Open { until: now },
             (State::Closed, Outcome::Unknown) | (State::Open { .. }, _) => {}
+        }
+    }
+
+    /// What [`Breaker::admit`] would say, without taking the probe's place.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        match self.state {
+            State::Closed => Standing::Open,
+            State::Open { until } if now < until => Standing::Resting(until - now),
+            State::Open { .. } => Standing::ProbeDue,
+            State::Probing { streaming: Some(since) } if now >= since + STREAMING_ENOUGH => Standing::Open,
+            State::Probing { .. } => Standing::Resting(PROBE_HINT),
         }
     }
 

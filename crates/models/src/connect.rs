@@ -6,7 +6,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -18,23 +17,61 @@ use http::Uri;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::address::{Guard, Resolver};
+use crate::address::Guard;
 use crate::options::{HttpVersion, UpstreamOptions};
+use crate::road::{Lane, Road};
+use crate::site::Site;
 
-/// One upstream's pool of connections.
-pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
+type Client = legacy::Client<Connector, Full<Bytes>>;
 
+/// One upstream's connections, and what they were made from.
+pub(crate) struct Pool {
+    pub(crate) client: Client,
+    wiring: Wiring,
+}
+
+/// Everything that connections depend on: keys are not part of it.
+#[derive(PartialEq)]
+struct Wiring {
+    allow_private: bool,
+    is_tls: bool,
+    /// The certificates themselves: a file may be replaced under its name.
+    ca: Option<Vec<u8>>,
+    http_version: HttpVersion,
+    connect_timeout: Duration,
+    idle_connections_max: u32,
+}
+
+impl Wiring {
+    fn new(options: &UpstreamOptions, sites: &[Site]) -> Result<Self, Error> {
+        let is_tls = sites.iter().any(|site| site.is_tls);
+        let ca = options.ca_file.as_deref().filter(|_| is_tls).map(std::fs::read).transpose();
+        let ca =
+            ca.map_err(|error| Error::field("ca_file", format!("`ca_file` cannot be read: {error}.")))?;
+        Ok(Self {
+            allow_private: options.allow_private_addresses,
+            is_tls,
+            ca,
+            http_version: options.http_version,
+            connect_timeout: options.connect_timeout,
+            idle_connections_max: options.idle_connections_max,
+        })
+    }
+}
+
+/// Below the idle time of common load balancers (60 s and more), so that they do not close what is about to be used.
 const IDLE_KEPT: Duration = Duration::from_secs(30);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// A connection of HTTP/2 that does not answer a ping is closed, with everything on it: nothing else would notice a
+/// peer that is gone before the calls' own deadlines.
+const PING: Duration = Duration::from_secs(15);
+const PONG: Duration = Duration::from_secs(10);
 /// The most that is read ahead on one HTTP/1.1 connection, head included.
 const READ_BYTES_MAX: usize = 128 << 10;
 
@@ -55,44 +92,55 @@ impl Upstreams {
         Self::default()
     }
 
-    /// A pool for the upstream of `options`.
-    pub(crate) fn client(
+    /// A pool for the upstream of `options`, at `sites`.
+    pub(crate) fn pool(&self, options: &UpstreamOptions, sites: &[Site]) -> Result<Pool, Error> {
+        self.wired(Wiring::new(options, sites)?, options.guard())
+    }
+
+    /// The same, where `before` will not do.
+    pub(crate) fn pool_like(
         &self,
+        before: &Arc<Pool>,
         options: &UpstreamOptions,
-        guard: Guard,
-        is_tls: bool,
-    ) -> Result<Client, Error> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { guard });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEP_ALIVE));
-        tcp.set_connect_timeout(Some(options.connect_timeout));
-        let tls = self.tls(options, is_tls)?;
-        let connector =
-            Connector { inner: HttpsConnector::from((tcp, tls)), timeout: options.connect_timeout };
-        let idle_max = usize::try_from(options.idle_connections_max).unwrap_or(usize::MAX);
-        Ok(legacy::Client::builder(TokioExecutor::new())
+        sites: &[Site],
+    ) -> Result<Arc<Pool>, Error> {
+        let wiring = Wiring::new(options, sites)?;
+        if wiring == before.wiring {
+            return Ok(Arc::clone(before));
+        }
+        self.wired(wiring, options.guard()).map(Arc::new)
+    }
+
+    fn wired(&self, wiring: Wiring, guard: Guard) -> Result<Pool, Error> {
+        let tls = self.tls(&wiring)?;
+        let timeout = wiring.connect_timeout;
+        let connector = Connector { inner: HttpsConnector::from((Road::new(guard, timeout), tls)), timeout };
+        let idle_max = usize::try_from(wiring.idle_connections_max).unwrap_or(usize::MAX);
+        let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_KEPT)
             .pool_max_idle_per_host(idle_max)
             .http1_max_buf_size(READ_BYTES_MAX)
-            .http2_only(options.http_version == HttpVersion::Http2)
+            .http2_only(wiring.http_version == HttpVersion::Http2)
             .http2_adaptive_window(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .build(connector))
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PONG)
+            .http2_keep_alive_while_idle(true)
+            .build(connector);
+        Ok(Pool { client, wiring })
     }
 
-    fn tls(&self, options: &UpstreamOptions, is_tls: bool) -> Result<ClientConfig, Error> {
+    fn tls(&self, wiring: &Wiring) -> Result<ClientConfig, Error> {
         let provider: CryptoProvider = rustls::crypto::ring::default_provider();
-        let roots = if is_tls { self.roots(options.ca_file.as_deref())? } else { RootCertStore::empty() };
+        let roots = if wiring.is_tls { self.roots(wiring.ca.as_deref())? } else { RootCertStore::empty() };
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .map_err(Error::internal)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let (h1, h2) = (b"http/1.1".to_vec(), b"h2".to_vec());
-        config.alpn_protocols = match options.http_version {
+        config.alpn_protocols = match wiring.http_version {
             HttpVersion::Auto => vec![h2, h1],
             HttpVersion::Http1 => vec![h1],
             HttpVersion::Http2 => vec![h2],
@@ -100,11 +148,11 @@ impl Upstreams {
         Ok(config)
     }
 
-    fn roots(&self, ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
+    fn roots(&self, ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
         let system = self.system_roots.get_or_init(SystemRoots::read);
         let mut roots = system.store.clone();
-        if let Some(path) = ca_file {
-            add_file(&mut roots, path)
+        if let Some(pem) = ca {
+            add(&mut roots, pem)
                 .map_err(|problem| Error::field("ca_file", format!("`ca_file` {problem}")))?;
         }
         if roots.is_empty() {
@@ -125,9 +173,8 @@ impl SystemRoots {
     }
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .map_err(|error| format!("cannot be read: {error}."))?
+fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("is not a file of PEM certificates: {error}."))?;
     if certificates.is_empty() {
@@ -144,7 +191,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
 /// Connects within a time: name look-up, TCP and TLS together.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+    inner: HttpsConnector<Road>,
     timeout: Duration,
 }
 
@@ -176,7 +223,7 @@ impl StdError for Unconnected {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Lane>;
     type Error = Unconnected;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unconnected>> + Send>>;
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::address::Unresolved;
 use crate::breaker::Outcome;
 use crate::connect::Unconnected;
-use crate::said::{Said, retry_after};
+use crate::said::{Said, limits_reset, retry_after};
 use crate::secret::Redactor;
 
 /// A failed attempt.
@@ -23,10 +23,30 @@ use crate::secret::Redactor;
 pub(crate) struct Failure {
     /// For the caller; `retry_safe` says that another target may do better.
     pub(crate) error: Error,
-    /// The same upstream may do better in a moment.
-    pub(crate) again: bool,
+    /// Where another attempt may do better.
+    pub(crate) again: Again,
     /// What it says about the upstream's health.
     pub(crate) outcome: Outcome,
+}
+
+/// Where another attempt may do better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nowhere in this upstream.
+    No,
+    /// At another endpoint of the upstream.
+    Elsewhere,
+    /// At the same endpoint in a moment, at another at once.
+    Here,
+}
+
+/// Why an endpoint is left out for a while though it is not broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shun {
+    /// Its key is refused, or its account is spent.
+    Key,
+    /// It has had too many requests, and says when to come back.
+    Load(Option<Duration>),
 }
 
 const MESSAGE_CHARS_MAX: usize = 600;
@@ -36,24 +56,24 @@ impl Failure {
     /// The upstream broke: tried again, and counted against it.
     fn broken(code: &'static str, message: &str, detail: impl std::fmt::Display) -> Self {
         let error = Error::new(Fault::UpstreamFailed, code, message).with_detail(detail).retryable();
-        Self { error, again: true, outcome: Outcome::Bad }
+        Self { error, again: Again::Here, outcome: Outcome::Bad }
     }
 
-    /// It ran out of time: not tried again at the same place.
+    /// It ran out of time: not tried again at the same endpoint.
     fn slow(code: &'static str, message: &str, outcome: Outcome) -> Self {
         let error = Error::new(Fault::UpstreamTimeout, code, message).retryable();
-        Self { error, again: false, outcome }
+        Self { error, again: Again::Elsewhere, outcome }
     }
 
     /// It does not want what it was sent.
     fn refused(code: &'static str, message: impl Into<String>, detail: String) -> Self {
         let error = Error::new(Fault::UpstreamRefused, code, message).with_detail(detail);
-        Self { error, again: false, outcome: Outcome::Good }
+        Self { error, again: Again::No, outcome: Outcome::Good }
     }
 
     /// The upstream's dialect has no words for it.
     pub(crate) fn unsupported(error: Error) -> Self {
-        Self { error, again: false, outcome: Outcome::Unknown }
+        Self { error, again: Again::No, outcome: Outcome::Unknown }
     }
 
     /// What came is no answer.
@@ -101,6 +121,7 @@ impl Failure {
         let message = "The answer was not there by the deadline. Allow more time or choose a faster model.";
         let outcome = if waited >= first_byte_timeout { Outcome::Bad } else { Outcome::Unknown };
         let mut failure = Self::slow("upstream_timeout", message, outcome);
+        failure.again = Again::No;
         failure.error.detail = Some(format!("the deadline came after {waited:?}"));
         failure
     }
@@ -121,7 +142,7 @@ impl Failure {
 
     fn not_called(code: &'static str, message: &str, wait: Duration) -> Self {
         let error = Error::new(Fault::Unavailable, code, message).with_retry_after(wait).retryable();
-        Self { error, again: false, outcome: Outcome::Unknown }
+        Self { error, again: Again::No, outcome: Outcome::Unknown }
     }
 
     /// The request could not be sent, or its answer's head not be read.
@@ -141,10 +162,12 @@ impl Failure {
         let mut failure = Self::broken("upstream_unreachable", message, detail);
         if matches!(find::<Unresolved>(error), Some(Unresolved::Refused(_))) {
             failure.error.code = "upstream_address_refused";
-            failure.again = false;
+            failure.again = Again::Elsewhere;
         }
         // A black hole is not tried again: the connection has had its time.
-        failure.again &= !matches!(find::<Unconnected>(error), Some(Unconnected::TooSlow));
+        if matches!(find::<Unconnected>(error), Some(Unconnected::TooSlow)) {
+            failure.again = Again::Elsewhere;
+        }
         failure
     }
 
@@ -159,7 +182,10 @@ impl Failure {
         let retry_after = retry_after(headers, SystemTime::now());
         let mut failure = Self::told(status.as_u16(), &said, redactor);
         failure.error.upstream_status = Some(status.as_u16());
-        failure.error.retry_after = retry_after;
+        let limited = failure.error.code == "upstream_rate_limited";
+        failure.error.retry_after = retry_after
+            .or_else(|| said.retry_delay.filter(|_| limited))
+            .or_else(|| limits_reset(headers).filter(|_| limited));
         failure
     }
 
@@ -169,26 +195,34 @@ impl Failure {
         let status = said.status();
         let mut failure = Self::told(status.unwrap_or(500), &said, redactor);
         failure.error.upstream_status = status;
+        failure.error.retry_after =
+            said.retry_delay.filter(|_| failure.error.code == "upstream_rate_limited");
         failure
     }
 
     fn told(status: u16, said: &Said, redactor: &Redactor) -> Self {
         let detail = redactor.clean(&format!("{status}: {}", said.raw), DETAIL_CHARS_MAX);
         let theirs = redactor.clean(&said.message, MESSAGE_CHARS_MAX);
-        let quota = said.is("insufficient_quota");
         match status {
+            400..=499 if said.is_bad_key() => {
+                Self::refused("upstream_key_refused", KEY_REFUSED, detail).elsewhere()
+            }
+            400..=499 if said.is_spent() => {
+                Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere()
+            }
             401 | 403 => Self::refused("upstream_key_refused", KEY_REFUSED, detail).elsewhere(),
             402 => Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere(),
-            429 if quota => Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere(),
             429 => Self::limited(detail),
             408 | 409 | 425 | 500..=599 => {
                 let mut failure = Self::broken("upstream_failed", FAILED, detail);
-                failure.again = !matches!(status, 501 | 505);
+                if matches!(status, 501 | 505) {
+                    failure.again = Again::Elsewhere;
+                }
                 failure
             }
             300..=399 => {
                 let mut failure = Self::broken("upstream_redirected", REDIRECTED, detail);
-                failure.again = false;
+                failure.again = Again::Elsewhere;
                 failure
             }
             400..=499 => {
@@ -209,19 +243,29 @@ impl Failure {
         let mut error = Error::new(Fault::RateLimited, "upstream_rate_limited", message);
         error = error.with_detail(detail).retryable();
         error.source = Source::Upstream;
-        Self { error, again: true, outcome: Outcome::Unknown }
+        Self { error, again: Again::Here, outcome: Outcome::Unknown }
     }
 
     fn elsewhere(mut self) -> Self {
         self.error.retry_safe = true;
+        self.again = Again::Elsewhere;
         self
     }
 
     /// The same, after a part of the answer has been passed on: nothing may try it again.
     pub(crate) fn midway(mut self) -> Self {
         self.error.retry_safe = false;
-        self.again = false;
+        self.again = Again::No;
         self
+    }
+
+    /// Whether the endpoint is to be left out for a while.
+    pub(crate) fn shun(&self) -> Option<Shun> {
+        match self.error.code {
+            "upstream_key_refused" | "upstream_quota_spent" => Some(Shun::Key),
+            "upstream_rate_limited" => Some(Shun::Load(self.error.retry_after)),
+            _ => None,
+        }
     }
 
     /// The same, with the upstream's name for the request in the log.
@@ -272,7 +316,7 @@ mod tests {
     use super::*;
 
     /// fault's status, code, tried again here, safe elsewhere, what the breaker learns
-    type Expected = (u16, &'static str, bool, bool, Outcome);
+    type Expected = (u16, &'static str, Again, bool, Outcome);
 
     fn check_status(status: u16, body: &str, expected: Expected) {
         let redactor = Redactor::new([api::Secret::new("sk-secret-0123456789")], "host.example");
@@ -288,29 +332,30 @@ mod tests {
 
     #[test]
     fn each_status_has_its_meaning() {
+        use Again::{Elsewhere, Here, No};
         use Outcome::{Bad, Good, Unknown};
         let leak = r#"{"error":{"message":"no sk-secret-0123456789 at host.example"}}"#;
-        check_status(400, leak, (424, "upstream_refused", false, false, Good));
-        check_status(401, leak, (424, "upstream_key_refused", false, true, Good));
-        check_status(403, leak, (424, "upstream_key_refused", false, true, Good));
-        check_status(402, "", (424, "upstream_quota_spent", false, true, Good));
-        check_status(404, leak, (424, "upstream_refused", false, true, Good));
-        check_status(422, "{}", (424, "upstream_refused", false, false, Good));
-        check_status(418, "\u{1}", (424, "upstream_refused", false, false, Good));
-        check_status(408, leak, (502, "upstream_failed", true, true, Bad));
-        check_status(409, leak, (502, "upstream_failed", true, true, Bad));
-        check_status(429, leak, (429, "upstream_rate_limited", true, true, Unknown));
+        check_status(400, leak, (424, "upstream_refused", No, false, Good));
+        check_status(401, leak, (424, "upstream_key_refused", Elsewhere, true, Good));
+        check_status(403, leak, (424, "upstream_key_refused", Elsewhere, true, Good));
+        check_status(402, "", (424, "upstream_quota_spent", Elsewhere, true, Good));
+        check_status(404, leak, (424, "upstream_refused", Elsewhere, true, Good));
+        check_status(422, "{}", (424, "upstream_refused", No, false, Good));
+        check_status(418, "\u{1}", (424, "upstream_refused", No, false, Good));
+        check_status(408, leak, (502, "upstream_failed", Here, true, Bad));
+        check_status(409, leak, (502, "upstream_failed", Here, true, Bad));
+        check_status(429, leak, (429, "upstream_rate_limited", Here, true, Unknown));
         let spent = r#"{"error":{"message":"x","code":"insufficient_quota"}}"#;
-        check_status(429, spent, (424, "upstream_quota_spent", false, true, Good));
+        check_status(429, spent, (424, "upstream_quota_spent", Elsewhere, true, Good));
         for status in [500, 502, 503, 504, 529] {
-            check_status(status, leak, (502, "upstream_failed", true, true, Bad));
+            check_status(status, leak, (502, "upstream_failed", Here, true, Bad));
         }
-        check_status(501, leak, (502, "upstream_failed", false, true, Bad));
-        check_status(302, "", (502, "upstream_redirected", false, true, Bad));
+        check_status(501, leak, (502, "upstream_failed", Elsewhere, true, Bad));
+        check_status(302, "", (502, "upstream_redirected", Elsewhere, true, Bad));
         let long = r#"{"error":{"message":"too long","code":"context_length_exceeded","param":"messages"}}"#;
-        check_status(400, long, (424, "context_length_exceeded", false, false, Good));
+        check_status(400, long, (424, "context_length_exceeded", No, false, Good));
         let filtered = r#"{"error":{"message":"no","code":"content_filter"}}"#;
-        check_status(400, filtered, (424, "content_filter", false, false, Good));
+        check_status(400, filtered, (424, "content_filter", No, false, Good));
     }
 
     #[test]
@@ -318,7 +363,9 @@ mod tests {
         let redactor = Redactor::new([], "");
         for (error, code, status) in [
             (r#"{"message":"x","code":502}"#, "upstream_failed", Some(502)),
-            (r#"{"message":"x","type":"server_error"}"#, "upstream_failed", None),
+            (r#"{"message":"x","type":"server_error"}"#, "upstream_failed", Some(500)),
+            (r#"{"message":"x","type":"overloaded_error"}"#, "upstream_failed", Some(529)),
+            (r#"{"message":"x","type":"something_new"}"#, "upstream_failed", None),
             (r#"{"message":"x","code":429}"#, "upstream_rate_limited", Some(429)),
             (r#"{"message":"x","type":"rate_limit_error"}"#, "upstream_rate_limited", Some(429)),
             (r#"{"message":"x","type":"invalid_request_error"}"#, "upstream_refused", Some(400)),

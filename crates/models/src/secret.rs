@@ -3,6 +3,7 @@
 use api::Secret;
 
 /// Takes secrets and the upstream's address out of what an upstream says.
+#[derive(Default)]
 pub(crate) struct Redactor {
     secrets: Vec<Secret>,
     address: Box<str>,

@@ -87,8 +87,8 @@ impl Answer {
             Some(Ok(chunk)) => {
                 self.first = Some(chunk);
                 self.source.clock.opened();
-                if let Some(under_way) = &self.under_way {
-                    under_way.attempt.streaming();
+                if let Some(under_way) = &mut self.under_way {
+                    under_way.attempt.opened();
                 }
                 Ok(())
             }
@@ -107,7 +107,7 @@ impl Answer {
     fn fail(&mut self, failure: Failure) -> Failure {
         self.source.body = None;
         if let Some(under_way) = self.under_way.take() {
-            under_way.attempt.failed(failure.outcome, failure.error.code);
+            under_way.attempt.failed(&failure);
         }
         failure.of_request(self.request_id.as_deref())
     }

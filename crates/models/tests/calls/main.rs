@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set its scene should fail")]
 
 mod connections;
+mod endpoints;
 mod provider;
 mod storms;
 mod streams;
