@@ -61,7 +61,8 @@ pub(crate) fn whole(body: &[u8]) -> Result<Completion, Trouble> {
     let content = content.ok_or_else(|| Trouble::garbage("an answer without content"))?;
     let word = text(message, "stop_reason")
         .ok_or_else(|| Trouble::Cut("an answer without a stop reason".to_owned()))?;
-    let (finish, extra) = finish(word, message.get("stop_sequence"));
+    let (finish, extra) =
+        finish(word, message.get("stop_sequence"), content.iter().any(|block| block["type"] == "tool_use"));
     let choice = Choice { index: 0, message: said(content), finish_reason: Some(finish.to_owned()), extra };
     let mut completion = Completion {
         id: text(message, "id").unwrap_or_default().to_owned(),
@@ -125,10 +126,14 @@ fn said(content: &[Value]) -> ReplyMessage {
 }
 
 /// Chat's word for why an answer ended, and what Anthropic's says beyond it.
-pub(super) fn finish(word: &str, sequence: Option<&Value>) -> (&'static str, Map<String, Value>) {
+pub(super) fn finish(
+    word: &str,
+    sequence: Option<&Value>,
+    has_calls: bool,
+) -> (&'static str, Map<String, Value>) {
     let mut extra = Map::new();
     let (chat, says_more) = match word {
-        "end_turn" => ("stop", false),
+        "end_turn" => ("stop", has_calls),
         "max_tokens" => ("length", false),
         "tool_use" => ("tool_calls", false),
         "model_context_window_exceeded" => ("length", true),
@@ -146,7 +151,8 @@ pub(super) fn finish(word: &str, sequence: Option<&Value>) -> (&'static str, Map
 
 /// Anthropic's word for why an answer ended.
 pub(super) fn stop_reason(choice: &Choice) -> Value {
-    const ITS_OWN: [&str; 4] = ["stop_sequence", "pause_turn", "refusal", "model_context_window_exceeded"];
+    const ITS_OWN: [&str; 5] =
+        ["end_turn", "stop_sequence", "pause_turn", "refusal", "model_context_window_exceeded"];
     if let Some(word) = text(&choice.extra, "native_finish_reason").filter(|word| ITS_OWN.contains(word)) {
         return word.into();
     }

@@ -211,7 +211,7 @@ impl Reader {
     fn stop(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<(), Trouble> {
         let word = text(&self.ending, "stop_reason").filter(|_| self.has_begun && self.open.is_empty());
         let word = word.ok_or_else(|| Trouble::Cut("`message_stop` before the answer's end".to_owned()))?;
-        let (finish, extra) = answer::finish(word, self.ending.get("stop_sequence"));
+        let (finish, extra) = answer::finish(word, self.ending.get("stop_sequence"), self.calls > 0);
         let mut last = self.chunk(Delta::default());
         for choice in &mut last.choices {
             choice.finish_reason = Some(finish.to_owned());
