@@ -3,6 +3,7 @@
 Usage: anthropic_pairs.py BASE_URL, where BASE_URL ends in /v1. `clients.rs` starts the gateway that it expects.
 """
 
+import functools
 import sys
 
 import anthropic
@@ -33,6 +34,7 @@ class Messages:
     def __init__(self, base_url):
         self.base_url = base_url.removesuffix("/v1")
 
+    @functools.cache  # making one takes longer than asking
     def client(self, key):
         return anthropic.Anthropic(
             base_url=self.base_url, api_key=key, max_retries=0, timeout=30, default_headers=pairs.HEADERS

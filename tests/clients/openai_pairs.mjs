@@ -25,7 +25,7 @@ const chat = {
     if (schema) body.response_format = { type: "json_schema", json_schema: { name: "city", schema: WEATHER, strict: true } };
     const { completions } = client(key).chat;
     const answer = stream
-      ? await gathered(completions, { ...body, stream_options: { include_usage: true } })
+      ? await completions.stream({ ...body, stream_options: { include_usage: true } }).finalChatCompletion()
       : await completions.create(body);
     const [{ message, finish_reason }] = answer.choices;
     const { usage } = answer;
@@ -38,14 +38,6 @@ const chat = {
     };
   },
 };
-
-// By the package's own accumulator.
-async function gathered(completions, body) {
-  const stream = completions.stream(body);
-  await stream.done();
-  const choice = stream.currentChatCompletionSnapshot;
-  return choice ?? stream.finalChatCompletion();
-}
 
 const responses = {
   name: "responses",

@@ -3,6 +3,7 @@
 Usage: openai_pairs.py BASE_URL, where BASE_URL ends in /v1. `clients.rs` starts the gateway that it expects.
 """
 
+import functools
 import json
 import sys
 
@@ -34,6 +35,7 @@ class Endpoint:
     def __init__(self, base_url):
         self.base_url = base_url
 
+    @functools.cache  # making one takes longer than asking
     def client(self, key):
         return openai.OpenAI(
             base_url=self.base_url, api_key=key, max_retries=0, timeout=30, default_headers=pairs.HEADERS
