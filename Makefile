@@ -14,13 +14,14 @@ FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
 # What `tune` asks of crates that others use as well would build all of these anew: it goes by itself.
 GATEWAY = --workspace --exclude tune
 
-.PHONY: help run test lint bench models build tune clients milvus clean
+.PHONY: help run test lint bench fuzz models build tune clients milvus clean
 
 help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
 	@echo 'make test    fetch the models, build, run every test'
 	@echo 'make lint    formatting, clippy, documentation, licences'
 	@echo 'make bench   what the gateway adds to a request, beside a bare relay'
+	@echo 'make fuzz    feed every parser with nonsense, FUZZ_SECONDS (60) each; needs a nightly toolchain'
 	@echo 'make tune    build pointsman-tune, which trains adapters for the in-process model'
 	@echo 'make models  only fetch the models and the build tools that the machine lacks'
 	@echo 'make clean   delete what was built, keep what was fetched (.models, .tools)'
@@ -67,6 +68,16 @@ lint: models
 
 bench: build
 	@$(FOR_TESTS) cargo bench --locked -p tests
+
+# What is found goes to fuzz/target; what is worth keeping is copied to fuzz/corpus, which `make test` runs on stable.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@for target in sse chat_body answers config; do \
+		mkdir -p fuzz/target/corpus/$$target; \
+		cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 || exit 1; \
+	done
 
 clean:
 	@cargo clean

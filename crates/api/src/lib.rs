@@ -30,7 +30,8 @@ pub use linear::{Cell, Linear};
 pub use money::{Money, Prices};
 pub use passage::{Citation, Findings, Passage};
 pub use plan::{
-    CacheUse, Candidate, Checks, DEFAULT_STORE, Estimate, Grounding, Plan, PlannedTarget, Shadow, Step, Track,
+    BrokenStream, CacheUse, Candidate, Checks, DEFAULT_STORE, Estimate, Grounding, Plan, PlannedTarget,
+    Shadow, Step, Track,
 };
 pub use reply::{
     Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, Reply, ReplyMessage, Usage, UsageBasis,

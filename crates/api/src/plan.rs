@@ -106,6 +106,21 @@ impl Default for Checks {
     }
 }
 
+/// What becomes of a streamed answer that a target breaks off. Before anything of it has been said, the next target takes
+/// over in every case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokenStream {
+    /// The client is told, in the stream, that what it has is not whole.
+    #[default]
+    Tell,
+    /// Nothing is sent before the answer is whole, so that the next target can take over; the client waits longer.
+    Hold,
+    /// A target that can continue a given beginning continues it, the one that broke off first; where none can, the
+    /// client is told.
+    Resume,
+}
+
 /// Another target that a share of requests also goes to, off the request's path: its answers are compared, never given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shadow {
@@ -157,6 +172,9 @@ pub struct Plan {
     /// What an answer must pass while another target waits.
     #[serde(default)]
     pub checks: Checks,
+    /// What becomes of a streamed answer that breaks off.
+    #[serde(default)]
+    pub on_broken_stream: BrokenStream,
     /// Who else a share of such requests goes to; never for a private request, nor for one that names its model, nor
     /// where the first target is that model.
     #[serde(default)]

@@ -126,6 +126,16 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Whether anything of an answer, or of its end, is in it: a first chunk often only says who speaks.
+    pub fn says_something(&self) -> bool {
+        let speaks = |choice: &ChoiceDelta| {
+            choice.finish_reason.is_some()
+                || choice.delta.content.as_ref().is_some_and(|text| !text.is_empty())
+                || choice.delta.extra.values().any(|value| !value.is_null())
+        };
+        self.usage.is_some() || self.choices.iter().any(speaks)
+    }
+
     /// A chunk that adds `text` to the only answer.
     pub fn text(id: &str, created: u64, model: &str, text: impl Into<String>) -> Self {
         Self::one(id, created, model, Delta { content: Some(text.into()), ..Delta::default() }, None)

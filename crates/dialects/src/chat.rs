@@ -91,7 +91,9 @@ impl Client {
     pub(crate) fn finish(&self, answer: &Completion, told: Value) -> Result<Bytes, Error> {
         let Some(usage) = answer.usage.clone().filter(|_| self.include_usage) else { return Ok(sse::DONE) };
         let mut last = Chunk::of_usage(&answer.id, answer.created, &answer.model, usage);
-        last.extra.insert("pointsman".to_owned(), told);
+        if !told.is_null() {
+            last.extra.insert("pointsman".to_owned(), told);
+        }
         let last = sse::data(&last).map_err(Error::internal)?;
         Ok([last, sse::DONE].concat().into())
     }

@@ -61,6 +61,11 @@ impl Client {
         }
     }
 
+    /// Whether answers are written as the house keeps them.
+    pub fn is_chat(&self) -> bool {
+        matches!(self, Self::Chat(_))
+    }
+
     /// A writer of this call's answer as a stream.
     pub fn writer(&self) -> Writer {
         match self {
@@ -81,7 +86,7 @@ impl Writer {
     }
 
     /// The events that end a whole answer: `answer` is all of it, with its usage, and `told` is what the gateway has to
-    /// say about the exchange, under `pointsman`.
+    /// say about the exchange, under `pointsman` (null: nothing).
     ///
     /// # Errors
     /// They cannot be written as JSON.

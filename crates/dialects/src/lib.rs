@@ -9,9 +9,13 @@
 
 mod chat;
 mod face;
+mod foreign;
+mod gemini;
+mod path;
 mod trouble;
 mod wire;
 
 pub use face::{Client, Face, Writer};
+pub use path::path_segment;
 pub use trouble::Trouble;
 pub use wire::{Progress, Reader, Wire};

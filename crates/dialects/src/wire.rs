@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat};
+use crate::{Trouble, chat, gemini};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Wire {
     Chat,
     /// The same, below Azure's paths: only where a call goes and how its key is sent differ.
     Azure,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 /// Whether an answer goes on.
@@ -35,6 +37,7 @@ impl Wire {
     pub fn body(self, request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         match self {
             Self::Chat | Self::Azure => chat::body(request, model),
+            Self::Gemini => gemini::body(request, model),
         }
     }
 
@@ -45,6 +48,7 @@ impl Wire {
     pub fn whole(self, body: &[u8]) -> Result<Completion, Trouble> {
         match self {
             Self::Chat | Self::Azure => chat::whole(body),
+            Self::Gemini => gemini::whole(body),
         }
     }
 
@@ -52,6 +56,7 @@ impl Wire {
     pub fn reader(self, answers: u32) -> Reader {
         match self {
             Self::Chat | Self::Azure => Reader::Chat(chat::Reader::new(answers)),
+            Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
         }
     }
 }
@@ -61,6 +66,8 @@ impl Wire {
 pub enum Reader {
     /// By [`Wire::Chat`] and [`Wire::Azure`].
     Chat(chat::Reader),
+    /// By [`Wire::Gemini`].
+    Gemini(gemini::Reader),
 }
 
 impl Reader {
@@ -71,6 +78,7 @@ impl Reader {
     pub fn event(&mut self, event: &Event, chunks: &mut VecDeque<Chunk>) -> Result<Progress, Trouble> {
         match self {
             Self::Chat(reader) => reader.event(event, chunks),
+            Self::Gemini(reader) => reader.event(event, chunks),
         }
     }
 
@@ -81,6 +89,7 @@ impl Reader {
     pub fn ended(&self) -> Result<(), Trouble> {
         match self {
             Self::Chat(reader) => reader.ended(),
+            Self::Gemini(reader) => reader.ended(),
         }
     }
 }

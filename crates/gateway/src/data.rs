@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::{Error, Fault};
+use dialects::Face;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::body::{Body, whole};
-use crate::exchange::{self, Arrived, refusal};
+use crate::exchange::{self, Arrived, refusal, refusal_in};
 use crate::house::House;
 use crate::vector_stores;
 
@@ -19,13 +20,14 @@ use crate::vector_stores;
 pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let face = face_at(&path);
     if let Err(error) = check_framing(&parts) {
         // What follows on this connection may be part of the same attempt to be misunderstood.
-        let mut response = refusal(&error);
+        let mut response = refusal_in(face, &error, "");
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
-    let path = parts.uri.path().to_owned();
     let (allowed, operation) = match path.as_str() {
         "/v1/chat/completions" | "/v1/route" => (Method::POST, "chat"),
         "/v1/feedback" => (Method::POST, "feedback"),
@@ -33,22 +35,27 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         "/v1/models" => (Method::GET, ""),
         path if vector_stores::serves(path) => {
             let operation = "vector_stores";
-            return vector_stores::answer(Arrived { house, parts, body, started, operation }).await;
+            return vector_stores::answer(Arrived { house, parts, body, started, operation, face }).await;
         }
         path if path.starts_with("/v1/models/") => (Method::GET, ""),
-        _ => return refusal(&unknown_path(&path)),
+        _ => return refusal_in(face, &unknown_path(&path), ""),
     };
     if parts.method != allowed {
-        return wrong_method(&path, &allowed);
+        return wrong_method(face, &path, &allowed);
     }
-    let arrived = Arrived { house, parts, body, started, operation };
+    let arrived = Arrived { house, parts, body, started, operation, face };
     match path.as_str() {
-        "/v1/chat/completions" => exchange::chat(arrived).await,
+        "/v1/chat/completions" => exchange::answer(arrived).await,
         "/v1/route" => exchange::route(arrived).await,
         "/v1/feedback" => exchange::feedback(arrived).await,
         "/v1/embeddings" => exchange::embeddings(arrived).await,
         path => models(&arrived, path),
     }
+}
+
+/// The dialect that is spoken at `path`.
+fn face_at(_path: &str) -> Face {
+    Face::Chat
 }
 
 /// What hyper 1.12 lets through and two readers of one connection could understand differently.
@@ -91,10 +98,10 @@ fn unknown_path(path: &str) -> Error {
     )
 }
 
-pub(crate) fn wrong_method(path: &str, allowed: &Method) -> Response<Body> {
+pub(crate) fn wrong_method(face: Face, path: &str, allowed: &Method) -> Response<Body> {
     let error =
         Error::new(Fault::MethodNotAllowed, "method_not_allowed", format!("`{path}` takes {allowed} only."));
-    let mut response = refusal(&error);
+    let mut response = refusal_in(face, &error, "");
     if let Ok(value) = HeaderValue::from_str(allowed.as_str()) {
         response.headers_mut().insert(ALLOW, value);
     }

@@ -40,6 +40,8 @@ impl fmt::Debug for EndpointOptions {
 pub(crate) struct Site {
     /// Without a slash at its end.
     pub(crate) base: String,
+    /// The same, taken apart.
+    pub(crate) address: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) is_tls: bool,
     pub(crate) redactor: Redactor,
@@ -58,41 +60,22 @@ impl Site {
             headers,
             is_tls: uri.scheme() == Some(&Scheme::HTTPS),
             redactor: Redactor::new(secrets, address),
+            address: uri.clone(),
         })
     }
 
     /// Where `model` is asked.
     pub(crate) fn uri(&self, wire: Wire, model: &str, stream: bool, api_version: &str) -> Result<Uri, Error> {
-        let path = path(wire, model, stream, api_version);
-        format!("{}{path}", self.base).parse().map_err(|_| {
+        let path = wire.path(model, stream);
+        let version = match wire {
+            Wire::Azure => format!("?api-version={}", dialects::path_segment(api_version)),
+            _ => String::new(),
+        };
+        format!("{}{path}{version}", self.base).parse().map_err(|_| {
             let message = "The model's own name cannot stand in an address; correct its `id` in models.toml.";
             Error::field("model", message)
         })
     }
-}
-
-/// The path below the base.
-fn path(wire: Wire, model: &str, _stream: bool, api_version: &str) -> String {
-    match wire {
-        Wire::Chat => "/chat/completions".to_owned(),
-        Wire::Azure => {
-            let (model, version) = (escaped(model), escaped(api_version));
-            format!("/openai/deployments/{model}/chat/completions?api-version={version}")
-        }
-    }
-}
-
-/// `text` as one segment of a path.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 /// The header that carries the key, and what stands before the key in it.
@@ -100,6 +83,7 @@ fn key_header(wire: Wire) -> (HeaderName, &'static str) {
     match wire {
         Wire::Chat => (AUTHORIZATION, "Bearer "),
         Wire::Azure => (HeaderName::from_static("api-key"), ""),
+        Wire::Gemini => (HeaderName::from_static("x-goog-api-key"), ""),
     }
 }
 
@@ -255,6 +239,8 @@ mod tests {
     #[test]
     fn paths_and_keys_follow_the_dialect() {
         check_wire(Wire::Chat, "a b", "/chat/completions", ("authorization", "Bearer hunter2"));
+        let path = "/models/gemini-x:streamGenerateContent?alt=sse";
+        check_wire(Wire::Gemini, "gemini-x", path, ("x-goog-api-key", "hunter2"));
         let path = "/openai/deployments/a%20%2Fb/chat/completions?api-version=2024-10-21";
         check_wire(Wire::Azure, "a /b", path, ("api-key", "hunter2"));
     }

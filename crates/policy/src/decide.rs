@@ -221,6 +221,7 @@ impl Policy {
             targets,
             grounding,
             checks: *self.checks.of(track),
+            on_broken_stream: self.rules.on_broken_stream,
             cache: self.rules.cache,
             deadline: self.rules.deadline,
             private: request.private.is_some(),

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fmt::Write;
 
-use api::{Candidate, Checks, Estimate, Plan, Shadow, Signal, Signals, Track, Value};
+use api::{BrokenStream, Candidate, Checks, Estimate, Plan, Shadow, Signal, Signals, Track, Value};
 
 use crate::decide::shown;
 use crate::expression::Threshold;
@@ -39,6 +39,13 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
             out,
             "  rests on at most {passages} passages of the store `{store}`{authority}; not covered below {least:.2}{check}"
         )?;
+    }
+    match plan.on_broken_stream {
+        BrokenStream::Tell => {}
+        BrokenStream::Hold => writeln!(out, "  holds a streamed answer until it is whole")?,
+        BrokenStream::Resume => {
+            writeln!(out, "  lets another call continue a streamed answer that breaks off")?
+        }
     }
     write_second_opinions(out, plan)?;
     write_steps(out, plan)?;

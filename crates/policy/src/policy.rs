@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{CacheUse, Checks, Money, Signal, SignalSet, Signals, Track};
+use api::{BrokenStream, CacheUse, Checks, Money, Signal, SignalSet, Signals, Track};
 
 use crate::catalogue::{Model, ModelKind};
 use crate::expression::context;
@@ -100,6 +100,7 @@ pub(crate) struct Rules {
     pub(crate) deadline: Duration,
     pub(crate) attempts_max: usize,
     pub(crate) cache: CacheUse,
+    pub(crate) on_broken_stream: BrokenStream,
     pub(crate) privacy: Privacy,
     pub(crate) retrieval: Retrieval,
     pub(crate) task_in_distribution_min: f32,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use dialects::Face;
 use http::HeaderMap;
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -18,12 +19,15 @@ pub(crate) struct Arrived {
     pub(crate) body: Incoming,
     pub(crate) started: Instant,
     pub(crate) operation: &'static str,
+    /// The dialect of the endpoint.
+    pub(crate) face: Face,
 }
 
 /// A request of a known tenant.
 pub(crate) struct Admitted {
     pub(crate) ticket: Ticket,
     pub(crate) wishes: Wishes,
+    pub(crate) face: Face,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
 }
@@ -32,7 +36,7 @@ impl Arrived {
     /// Checks the key and the headers and opens the ticket.
     pub(crate) fn admit(self) -> Step<Admitted> {
         let headers = self.parts.headers;
-        let mut ticket = Ticket::open(self.house, &headers, self.started, self.operation);
+        let mut ticket = Ticket::open(self.house, &headers, self.started, self.operation, self.face);
         let tenant = match ticket.live.keys.authenticate(presented_key(&headers)) {
             Ok(tenant) => tenant,
             Err(error) => return Err(ticket.refuse(&error)),
@@ -42,7 +46,7 @@ impl Arrived {
             Ok(wishes) => {
                 ticket.stage("admit");
                 ticket.record.tags.clone_from(&wishes.tags);
-                Ok(Admitted { ticket, wishes, headers, body: self.body })
+                Ok(Admitted { ticket, wishes, face: self.face, headers, body: self.body })
             }
             Err(error) => Err(ticket.refuse(&error)),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{ChatRequest, Chunk, Chunks, Completion, Error, Fault, Gather, Reply, Source, Usage};
+use api::{BrokenStream, ChatRequest, Chunk, Chunks, Completion, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
 
@@ -17,6 +17,8 @@ use crate::tasks::said;
 use crate::tasks::tuned::lay_on;
 use crate::tasks::{Case, Named, Opinion, Task, Writer, in_share, with_examples};
 
+/// Chunks without a word that are read before an answer counts as begun.
+const SILENT_CHUNKS_MAX: usize = 64;
 /// Tokens of an answer that continues examples.
 const SHOT_TOKENS_MAX: u64 = 64;
 
@@ -31,7 +33,11 @@ pub(crate) struct Called {
 /// An answer, whole or begun.
 pub(crate) enum Answer {
     Whole(Completion),
-    Stream { first: Chunk, rest: Chunks },
+    /// What has been read so far, of which the last chunk says something, and the rest.
+    Stream {
+        read: Vec<Chunk>,
+        rest: Chunks,
+    },
 }
 
 impl Grounded {
@@ -91,11 +97,12 @@ impl Grounded {
         self.decided.ticket.attempt(model);
         let opened = self.open(model, last).await?;
         // An answer that is to be checked is not given before it is whole.
-        let held = self.is_checked(model) || !last && check::holds_streams(&self.decided.plan.checks);
+        let checked = self.is_checked(model) || !last && check::holds_streams(&self.decided.plan.checks);
+        let held = checked || self.decided.plan.on_broken_stream == BrokenStream::Hold;
         let streams = self.decided.request.stream && !held;
         match (opened, streams) {
-            (Answer::Stream { first, rest }, false) => {
-                let whole = self.decided.ticket.waiting(gather(first, rest)).await?;
+            (Answer::Stream { read, rest }, false) => {
+                let whole = self.decided.ticket.waiting(gather(read, rest)).await?;
                 self.accept(model, whole, last).await
             }
             (Answer::Whole(completion), _) => self.accept(model, completion, last).await,
@@ -136,7 +143,7 @@ impl Grounded {
         verified
     }
 
-    /// Opens an answer: whole, or with its first chunk at hand.
+    /// Opens an answer: whole, or with its first words at hand.
     async fn open(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
         let deadline = self.decided.deadline();
         let ticket = &mut self.decided.ticket;
@@ -334,16 +341,23 @@ async fn continue_shots(
     Ok(Completion::of_text(id, now_s(), model, answer.text, answer.usage))
 }
 
-/// Waits for the first chunk: a target that fails before it can still be replaced.
+/// Waits for the first words: a target that fails before them can still be replaced.
 async fn begin(ticket: &mut Ticket, mut rest: Chunks) -> Result<Answer, Error> {
-    match ticket.waiting(rest.next()).await {
-        Some(Ok(first)) => {
-            ticket.record.first_token_ms = Some(ticket.elapsed().as_secs_f64() * 1e3);
-            Ok(Answer::Stream { first, rest })
+    let mut read = Vec::with_capacity(2);
+    let mut first_ms = None;
+    while read.len() < SILENT_CHUNKS_MAX {
+        match ticket.waiting(rest.next()).await {
+            Some(chunk) => read.push(chunk?),
+            None if read.is_empty() => return Err(empty()),
+            None => break,
         }
-        Some(Err(error)) => Err(error),
-        None => Err(empty()),
+        first_ms.get_or_insert(ticket.elapsed().as_secs_f64() * 1e3);
+        if read.last().is_some_and(Chunk::says_something) {
+            break;
+        }
     }
+    ticket.record.first_token_ms = first_ms;
+    Ok(Answer::Stream { read, rest })
 }
 
 /// A reply as a whole answer.
@@ -351,7 +365,7 @@ pub(super) async fn gather_reply(reply: Reply) -> Result<Completion, Error> {
     match reply {
         Reply::Whole(completion) => Ok(*completion),
         Reply::Stream(mut chunks) => match chunks.next().await {
-            Some(first) => gather(first?, chunks).await,
+            Some(first) => gather(vec![first?], chunks).await,
             None => Err(empty()),
         },
     }
@@ -361,9 +375,9 @@ fn empty() -> Error {
     Error::new(Fault::UpstreamFailed, "upstream_empty", "The model ended its answer before it began.")
 }
 
-async fn gather(first: Chunk, mut rest: Chunks) -> Result<Completion, Error> {
+async fn gather(read: Vec<Chunk>, mut rest: Chunks) -> Result<Completion, Error> {
     let mut gather = Gather::new();
-    gather.push(&first);
+    read.iter().for_each(|chunk| gather.push(chunk));
     while let Some(chunk) = rest.next().await {
         gather.push(&chunk?);
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use api::{ChatRequest, Error, Fault, Money, Plan};
 use cache::Key;
+use dialects::Client;
 
 use super::recall::Missed;
 use super::{Step, Ticket};
@@ -23,6 +24,7 @@ pub(crate) struct Classified {
     ticket: Ticket,
     wishes: Wishes,
     request: ChatRequest,
+    client: Client,
     stated: Arc<Stated>,
     key: Option<Key>,
     insight: Insight,
@@ -33,6 +35,8 @@ pub(crate) struct Decided {
     pub(crate) ticket: Ticket,
     pub(crate) wishes: Wishes,
     pub(crate) request: ChatRequest,
+    /// How the answer is written.
+    pub(crate) client: Client,
     /// Under which the answer may be remembered.
     pub(crate) key: Option<Key>,
     pub(crate) insight: Insight,
@@ -47,13 +51,13 @@ pub(crate) struct Funded(pub(crate) Decided);
 impl Missed {
     /// Measures what the policy reads, and nothing else.
     pub(crate) async fn classify(self) -> Step<Classified> {
-        let Self { mut ticket, wishes, request, key } = self;
+        let Self { mut ticket, wishes, request, client, key } = self;
         let stated = Arc::new(Stated::of(&request, &wishes, &ticket.tenant));
         let decider = &ticket.house.decider;
         let measured = decider.measure(&ticket.live, &request, &stated, &ticket.tenant, &wishes.reach).await;
         ticket.stage("classify");
         match measured {
-            Ok(insight) => Ok(Classified { ticket, wishes, request, stated, key, insight }),
+            Ok(insight) => Ok(Classified { ticket, wishes, request, client, stated, key, insight }),
             Err(error) => Err(ticket.refuse(&error)),
         }
     }
@@ -62,7 +66,7 @@ impl Missed {
 impl Classified {
     /// Asks the policy. Later stages only obey its plan.
     pub(crate) fn decide(self) -> Step<Decided> {
-        let Self { mut ticket, wishes, request, stated, key, insight } = self;
+        let Self { mut ticket, wishes, request, client, stated, key, insight } = self;
         match decide(&ticket, &stated, &insight) {
             Ok(plan) => {
                 let plan = Arc::new(plan);
@@ -80,7 +84,7 @@ impl Classified {
                 });
                 ticket.stage("decide");
                 let key = key.filter(|_| plan.cache.write);
-                Ok(Decided { ticket, wishes, request, key, insight, plan, with_examples: None })
+                Ok(Decided { ticket, wishes, request, client, key, insight, plan, with_examples: None })
             }
             Err(error) => Err(ticket.refuse(&error)),
         }

@@ -40,7 +40,7 @@ pub(crate) use feedback::feedback;
 pub(crate) use ground::Ground;
 pub(crate) use read::{read_bytes, read_json};
 pub(crate) use route::route;
-pub(crate) use ticket::{Ticket, refusal};
+pub(crate) use ticket::{Ticket, refusal, refusal_in};
 
 use crate::body::Body;
 use recall::Recalled;
@@ -48,12 +48,12 @@ use recall::Recalled;
 /// What a stage gives: the next one, or the response that ends the exchange, settled already.
 pub(crate) type Step<T> = Result<T, Box<Response<Body>>>;
 
-/// Answers one chat request, from its headers to its last byte.
-pub(crate) async fn chat(arrived: Arrived) -> Response<Body> {
-    chat_or_refuse(arrived).await.unwrap_or_else(|refusal| *refusal)
+/// Answers one request of any dialect, from its headers to its last byte.
+pub(crate) async fn answer(arrived: Arrived) -> Response<Body> {
+    answer_or_refuse(arrived).await.unwrap_or_else(|refusal| *refusal)
 }
 
-async fn chat_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
+async fn answer_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
     let asked = arrived.admit()?.read().await?;
     let missed = match asked.recall()? {
         Recalled::Hit(hit) => return Ok(hit.relay()),

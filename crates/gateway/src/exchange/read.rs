@@ -2,6 +2,7 @@
 
 use api::{ChatRequest, Error, Fault, parse_object};
 use bytes::Bytes;
+use dialects::Client;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,6 +18,8 @@ pub(crate) struct Asked {
     pub(crate) ticket: Ticket,
     pub(crate) wishes: Wishes,
     pub(crate) request: ChatRequest,
+    /// How its answer is written.
+    pub(crate) client: Client,
 }
 
 impl Admitted {
@@ -27,12 +30,12 @@ impl Admitted {
                 Ok(bytes) => bytes,
                 Err(error) => return Err(self.ticket.refuse(&error)),
             };
-        match parse_object(&bytes).and_then(ChatRequest::from_body) {
-            Ok(request) => {
+        match parse_object(&bytes).and_then(|body| self.face.read(body)) {
+            Ok((request, client)) => {
                 self.ticket.stage("read");
                 self.ticket.record.requested_model.clone_from(&request.model);
                 self.ticket.record.streamed = request.stream;
-                Ok(Asked { ticket: self.ticket, wishes: self.wishes, request })
+                Ok(Asked { ticket: self.ticket, wishes: self.wishes, request, client })
             }
             Err(error) => Err(self.ticket.refuse(&error)),
         }

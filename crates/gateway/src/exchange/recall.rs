@@ -2,6 +2,7 @@
 
 use api::ChatRequest;
 use cache::{CacheControl, CacheStatus, Forwarded, Hit, Key, Scope};
+use dialects::Client;
 use http::Response;
 use ledger::Cached;
 
@@ -18,6 +19,7 @@ pub(crate) struct Missed {
     pub(crate) ticket: Ticket,
     pub(crate) wishes: Wishes,
     pub(crate) request: ChatRequest,
+    pub(crate) client: Client,
     /// Under which the answer may be remembered.
     pub(crate) key: Option<Key>,
 }
@@ -25,7 +27,8 @@ pub(crate) struct Missed {
 /// A request that a stored answer serves.
 pub(crate) struct Remembered {
     ticket: Ticket,
-    request: ChatRequest,
+    streamed: bool,
+    client: Client,
     hit: Hit,
 }
 
@@ -55,13 +58,15 @@ impl Asked {
         };
         self.ticket.house.metrics.cache.get_or_create(&CacheLabels { tier: "exact", result }).inc();
         self.ticket.stage("recall");
-        let Self { ticket, wishes, request } = self;
+        let Self { ticket, wishes, request, client } = self;
         match hit {
-            Some(hit) => Ok(Recalled::Hit(Box::new(Remembered { ticket, request, hit }))),
+            Some(hit) => {
+                Ok(Recalled::Hit(Box::new(Remembered { ticket, streamed: request.stream, client, hit })))
+            }
             None if wishes.cache.only_if_cached => Err(ticket.refuse(&CacheControl::not_cached())),
             None => {
                 let key = key.filter(|_| !wishes.cache.no_store);
-                Ok(Recalled::Miss(Box::new(Missed { ticket, wishes, request, key })))
+                Ok(Recalled::Miss(Box::new(Missed { ticket, wishes, request, client, key })))
             }
         }
     }
@@ -91,7 +96,7 @@ impl Asked {
 impl Remembered {
     /// Sends the stored answer.
     pub(crate) fn relay(self) -> Response<Body> {
-        let Self { mut ticket, request, hit } = self;
+        let Self { mut ticket, streamed, client, hit } = self;
         let origin = hit.entry.origin();
         ticket.record.track = Some(origin.track);
         ticket.record.model.clone_from(&origin.model);
@@ -100,7 +105,10 @@ impl Remembered {
         "cached".clone_into(&mut ticket.record.reason);
         ticket.set_cached(&origin.decision);
         ticket.record.status = 200;
-        let mut response = respond_stored(&hit.entry, &request);
+        let mut response = match respond_stored(&hit.entry, &client, streamed) {
+            Ok(response) => response,
+            Err(error) => return *ticket.refuse(&error),
+        };
         ticket.decorate(response.headers_mut());
         ticket.decorate_cost(response.headers_mut());
         let status = CacheStatus::Hit { ttl: hit.ttl, similarity: None };

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{ChatRequest, Chunk, Chunks, Completion, Error, Gather, Usage, sse};
+use api::{Chunk, Chunks, Completion, Error, Gather, Usage};
 use bytes::Bytes;
 use cache::{CacheStatus, Entry, Key, Origin};
+use dialects::{Client, Writer};
 use futures_util::{StreamExt, stream};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{HeaderName, Response};
@@ -39,8 +40,8 @@ impl Called {
                 let chunks = stream::iter(completion.into_chunks().into_iter().map(Ok));
                 relay_stream(decided, Box::pin(chunks), Vec::new(), true)
             }
-            Answer::Stream { first, rest } => {
-                let chunks = Box::pin(stream::once(async { Ok(first) }).chain(rest));
+            Answer::Stream { read, rest } => {
+                let chunks = Box::pin(stream::iter(read.into_iter().map(Ok)).chain(rest));
                 relay_stream(decided, chunks, sources, false)
             }
         }
@@ -49,7 +50,7 @@ impl Called {
 
 fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     keep_in_mind(&decided, &completion);
-    let Decided { mut ticket, key, plan, insight, wishes, .. } = decided;
+    let Decided { mut ticket, key, plan, insight, wishes, client, .. } = decided;
     let remembered = remember(&ticket, key.as_ref(), &completion);
     let stored = remembered.is_some();
     let told_more = wishes.explain || plan.degraded.is_some();
@@ -58,10 +59,12 @@ fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     }
     admit_degraded(&mut completion.extra, plan.degraded.as_deref());
     // What was remembered is written as JSON already.
-    let mut response = match remembered.filter(|_| !told_more) {
-        Some(written) => json_bytes(written),
-        None => json_response(&completion),
+    let remembered = remembered.filter(|_| !told_more && client.is_chat());
+    let written = match remembered.map_or_else(|| client.whole(&completion), Ok) {
+        Ok(written) => written,
+        Err(error) => return *ticket.refuse(&error),
     };
+    let mut response = json_bytes(written);
     ticket.record.status = 200;
     ticket.stage("relay");
     ticket.decorate(response.headers_mut());
@@ -85,7 +88,8 @@ fn relay_stream(
     let status = CacheStatus::forwarded(decided.ticket.forwarded);
     stored_headers(response.headers_mut(), &status, None);
     let house = decided.ticket.house.clone();
-    let pump = Pump { gather: Gather::new(), decided, feeder, cited, charged };
+    let writer = decided.client.writer();
+    let pump = Pump { gather: Gather::new(), writer, decided, feeder, cited, charged };
     house.relays.spawn(pump.run(chunks));
     response
 }
@@ -101,6 +105,7 @@ enum Ending {
 struct Pump {
     decided: Decided,
     gather: Gather,
+    writer: Writer,
     feeder: mpsc::Sender<Bytes>,
     cited: Vec<api::Citation>,
     /// The usage has been charged with the whole answer.
@@ -122,7 +127,7 @@ impl Pump {
                 next = tokio::time::timeout(HEARTBEAT_EVERY, chunks.next()) => next,
             };
             let sent = match next {
-                Err(_) => self.send(sse::HEARTBEAT).await,
+                Err(_) => self.send(self.writer.heartbeat()).await,
                 Ok(Some(Ok(chunk))) => self.pass(chunk).await,
                 Ok(Some(Err(error))) => return Ending::Broken(error),
                 Ok(None) => return Ending::Whole,
@@ -164,8 +169,10 @@ impl Pump {
         self.emit_pushed(chunk).await
     }
 
-    async fn emit_pushed(&self, chunk: &Chunk) -> bool {
-        match sse::data(chunk) {
+    async fn emit_pushed(&mut self, chunk: &Chunk) -> bool {
+        match self.writer.chunk(chunk) {
+            // Another dialect may have nothing to say of it.
+            Ok(bytes) if bytes.is_empty() => true,
             Ok(bytes) => self.send(bytes).await,
             Err(error) => {
                 tracing::error!(%error, "a chunk could not be written");
@@ -190,7 +197,7 @@ impl Pump {
                 tracing::warn!(id = %self.decided.ticket.id(), %error, "the stream broke");
                 self.decided.ticket.record.status = 200;
                 self.decided.ticket.fail(error.code);
-                if let Ok(bytes) = sse::data(&error.body()) {
+                if let Ok(bytes) = self.writer.broken(&error) {
                     self.send(bytes).await;
                 }
             }
@@ -219,18 +226,9 @@ impl Pump {
         completion.usage = Some(usage.clone());
         keep_in_mind(&self.decided, &completion);
         remember(&self.decided.ticket, self.decided.key.as_ref(), &completion);
-        let mut sent = true;
-        if self.decided.request.include_usage {
-            let mut last =
-                Chunk::of_usage(&completion.id, completion.created, &completion.model, usage.clone());
-            last.extra.insert("pointsman".to_owned(), self.totals());
-            sent = match sse::data(&last) {
-                Ok(bytes) => self.send(bytes).await,
-                Err(_) => false,
-            };
-        }
-        if sent {
-            self.send(sse::DONE).await;
+        match self.writer.finish(&completion, self.totals()) {
+            Ok(bytes) => drop(self.send(bytes).await),
+            Err(error) => tracing::error!(%error, "the end of a stream could not be written"),
         }
     }
 
@@ -339,25 +337,29 @@ fn admit_degraded(extra: &mut Map<String, Value>, degraded: Option<&str>) {
     }
 }
 
-/// A stored answer in the form that this request wants.
-pub(crate) fn respond_stored(entry: &Entry, request: &ChatRequest) -> Response<Body> {
-    if !request.stream {
-        return json_bytes(entry.body().clone());
+/// A stored answer in the form that its client wants.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn respond_stored(
+    entry: &Entry,
+    client: &Client,
+    streamed: bool,
+) -> Result<Response<Body>, Error> {
+    if !streamed {
+        let stored = client.is_chat().then(|| entry.body().clone());
+        return Ok(json_bytes(stored.map_or_else(|| client.whole(entry.completion()), Ok)?));
     }
+    let mut writer = client.writer();
     let mut events = Vec::new();
     for mut chunk in entry.completion().clone().into_chunks() {
-        if chunk.usage.is_some() && !request.include_usage {
-            chunk.usage = None;
-            if chunk.choices.is_empty() {
-                continue;
-            }
-        }
-        if let Ok(bytes) = sse::data(&chunk) {
-            events.extend_from_slice(&bytes);
+        chunk.usage = None;
+        if !chunk.choices.is_empty() {
+            events.extend_from_slice(&writer.chunk(&chunk)?);
         }
     }
-    events.extend_from_slice(&sse::DONE);
-    event_stream(whole(events))
+    events.extend_from_slice(&writer.finish(entry.completion(), Value::Null)?);
+    Ok(event_stream(whole(events)))
 }
 
 pub(crate) fn json_response(value: &impl serde::Serialize) -> Response<Body> {

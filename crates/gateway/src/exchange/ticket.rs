@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use api::{Error, Fault, Money, Plan, Source, Tenant, Usage};
 use cache::Forwarded;
+use dialects::Face;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use ledger::{Record, Reservation, Tokens};
@@ -46,6 +47,8 @@ pub(crate) struct Ticket {
     /// What the log of decisions is told at the end.
     told: Option<Told>,
     operation: &'static str,
+    /// The dialect of whoever asks: refusals are written in it.
+    face: Face,
     error_code: &'static str,
     /// Why the request went past the cache.
     pub(crate) forwarded: Forwarded,
@@ -60,6 +63,7 @@ impl Ticket {
         headers: &HeaderMap,
         started: Instant,
         operation: &'static str,
+        face: Face,
     ) -> Self {
         let live = house.decider.live.load_full();
         let id = uuid::Uuid::now_v7().simple().to_string();
@@ -87,6 +91,7 @@ impl Ticket {
             reservation: None,
             told: None,
             operation,
+            face,
             error_code: "",
             forwarded: Forwarded::Bypass,
             off_the_book: false,
@@ -218,7 +223,8 @@ impl Ticket {
 
     /// Ends the exchange with a refusal.
     pub(crate) fn refuse(mut self, error: &Error) -> Box<Response<Body>> {
-        let mut response = refusal(error);
+        let id = self.request_id.to_str().unwrap_or_default();
+        let mut response = refusal_in(self.face, error, id);
         self.decorate(response.headers_mut());
         self.record.status = error.fault.status();
         self.fail(error.code);
@@ -388,7 +394,12 @@ impl Drop for Ticket {
 
 /// A response that carries an error in OpenAI's dialect.
 pub(crate) fn refusal(error: &Error) -> Response<Body> {
-    let mut response = Response::new(whole(error.body().to_string()));
+    refusal_in(Face::Chat, error, "")
+}
+
+/// A response that carries an error in the dialect of whoever asks, who may not know the request by an id yet.
+pub(crate) fn refusal_in(face: Face, error: &Error, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(whole(face.refusal(error, request_id).to_string()));
     *response.status_mut() =
         StatusCode::from_u16(error.fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

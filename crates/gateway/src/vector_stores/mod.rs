@@ -91,7 +91,7 @@ pub(crate) async fn answer(arrived: Arrived) -> Response<Body> {
         return crate::exchange::refusal(&Error::new(Fault::NotFound, "unknown_path", message));
     };
     if !place.methods().contains(&arrived.parts.method) {
-        return wrong_method(&path, first);
+        return wrong_method(dialects::Face::Chat, &path, first);
     }
     answer_or_refuse(arrived, place).await.unwrap_or_else(|refusal| *refusal)
 }

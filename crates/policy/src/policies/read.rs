@@ -122,6 +122,7 @@ fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) 
             on_budget_miss: pick.copied(|written| written.on_budget_miss).unwrap_or(Yields::Quality),
             deadline: pick.copied(|written| written.deadline).unwrap_or(Duration::from_secs(120)),
             attempts_max: pick.copied(|written| written.attempts_max).unwrap_or(3),
+            on_broken_stream: pick.copied(|written| written.on_broken_stream).unwrap_or_default(),
             cache: CacheUse {
                 read: pick.copied(|written| written.cache_read).unwrap_or(true),
                 write: pick.copied(|written| written.cache_write).unwrap_or(true),

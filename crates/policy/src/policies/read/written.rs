@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Checks, Money, Track};
+use api::{BrokenStream, Checks, Money, Track};
 
 use super::{TRACKS, questions, targets};
 use crate::catalogue::{ANY_TASK, Catalogue, Model, ModelKind};
@@ -25,6 +25,7 @@ pub(super) struct Written<'d> {
     pub(super) on_budget_miss: Option<Yields>,
     pub(super) deadline: Option<Duration>,
     pub(super) attempts_max: Option<usize>,
+    pub(super) on_broken_stream: Option<BrokenStream>,
     pub(super) cache_read: Option<bool>,
     pub(super) cache_write: Option<bool>,
     pub(super) private: Option<bool>,
@@ -75,6 +76,11 @@ impl<'d> Written<'d> {
             ]),
             deadline: table.optional("deadline_ms").duration_ms(1..=HOUR_MS),
             attempts_max: table.optional("attempts_max").integer(1..=10).map(count),
+            on_broken_stream: table.optional("on_broken_stream").one_of(&[
+                ("tell", BrokenStream::Tell),
+                ("hold", BrokenStream::Hold),
+                ("resume", BrokenStream::Resume),
+            ]),
             cache_read,
             cache_write,
             private: table.optional("private").boolean(),

@@ -1,0 +1,55 @@
+//! Where a call goes below a provider's base URL.
+
+use crate::Wire;
+
+impl Wire {
+    /// The path of a call to the provider's model `model`, with its query, relative to the base URL.
+    pub fn path(self, model: &str, stream: bool) -> String {
+        match self {
+            Self::Chat => "/chat/completions".to_owned(),
+            // The caller adds Azure's `api-version`.
+            Self::Azure => format!("/openai/deployments/{}/chat/completions", path_segment(model)),
+            Self::Gemini => {
+                let model = path_segment(model.strip_prefix("models/").unwrap_or(model));
+                let call = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                format!("/models/{model}:{call}")
+            }
+        }
+    }
+}
+
+/// `text` as one segment of a path: everything is percent-encoded but letters, digits and `-._~`.
+pub fn path_segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                segment.push(char::from(byte));
+            }
+            _ => {
+                segment.push('%');
+                segment.extend(
+                    [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+                );
+            }
+        }
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(wire: Wire, model: &str, stream: bool, expected: &str) {
+        assert_eq!(wire.path(model, stream), expected);
+    }
+
+    #[test]
+    fn a_path_names_the_model_where_the_dialect_wants_it() {
+        check(Wire::Chat, "any/thing", true, "/chat/completions");
+        check(Wire::Gemini, "gemini-2.5-pro", false, "/models/gemini-2.5-pro:generateContent");
+        check(Wire::Gemini, "models/g", true, "/models/g:streamGenerateContent?alt=sse");
+        check(Wire::Gemini, "a/../b?k=é", false, "/models/a%2F..%2Fb%3Fk%3D%C3%A9:generateContent");
+    }
+}

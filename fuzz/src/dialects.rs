@@ -1,0 +1,103 @@
+//! What holds for any bytes that a client or a provider sends: nothing panics, a stream means the same wherever it is
+//! cut, what is written is JSON, and an answer that is called whole is.
+
+use std::collections::VecDeque;
+
+use api::sse::{Broken, Decoder, Event};
+use api::{ChatRequest, Chunk, Fault, Gather, parse_object};
+use dialects::{Face, Progress, Trouble, Wire};
+use serde_json::{Map, Value};
+
+const WIRES: [Wire; 2] = [Wire::Chat, Wire::Gemini];
+const FACES: [Face; 1] = [Face::Chat];
+const EVENT_BYTES_MAX: usize = 256;
+
+/// The events of a stream that comes in `pieces`, and why there are no more.
+fn events<'b>(pieces: impl IntoIterator<Item = &'b [u8]>, cap: usize) -> (Vec<Event>, Result<bool, Broken>) {
+    let mut decoder = Decoder::new(cap);
+    let mut events = Vec::new();
+    for piece in pieces {
+        if let Err(broken) = decoder.push(piece, &mut events) {
+            return (events, Err(broken));
+        }
+    }
+    (events, Ok(decoder.is_mid_event()))
+}
+
+/// A stream of events, cut after each byte, and in two after as many bytes as its first one says.
+pub fn sse(data: &[u8]) {
+    let whole = events([data], EVENT_BYTES_MAX);
+    assert_eq!(whole, events(data.chunks(1), EVENT_BYTES_MAX), "cut after each byte");
+    let cut = data.first().map_or(0, |byte| usize::from(*byte)).min(data.len());
+    let (start, end) = data.split_at(cut);
+    assert_eq!(whole, events([start, end], EVENT_BYTES_MAX), "cut after {cut}");
+}
+
+/// A body from a client of any dialect, for a provider of any dialect.
+pub fn bodies(data: &[u8]) {
+    let Ok(body) = parse_object(data) else { return };
+    for face in FACES {
+        let (request, _) = match face.read(body.clone()) {
+            Ok(read) => read,
+            Err(error) => {
+                assert_eq!(error.fault, Fault::BadRequest, "{error}");
+                assert!(face.refusal(&error, "id").is_object());
+                continue;
+            }
+        };
+        for (wire, model) in
+            WIRES.iter().flat_map(|wire| ["gemini-2.5-pro", "gemini-3-pro"].map(|model| (wire, model)))
+        {
+            check_sent(*wire, &request, model);
+        }
+    }
+}
+
+fn check_sent(wire: Wire, request: &ChatRequest, model: &str) {
+    match wire.body(request, model) {
+        Ok(body) => {
+            let read = serde_json::from_slice::<Map<String, Value>>(&body);
+            assert!(read.is_ok(), "{wire:?} wrote no object");
+        }
+        Err(error) => {
+            assert_eq!(error.fault, Fault::BadRequest, "{error}");
+            assert!(error.param.is_some() && !error.message.is_empty(), "{error}");
+        }
+    }
+}
+
+/// What any provider may answer, whole and as a stream.
+pub fn answers(data: &[u8]) {
+    for wire in WIRES {
+        if let Ok(completion) = wire.whole(data) {
+            assert!(!completion.choices.is_empty());
+            assert!(wire != Wire::Gemini || completion.is_whole());
+            assert!(serde_json::to_vec(&completion).is_ok());
+        }
+        let read = chunks(wire, &events([data], 1 << 20).0);
+        let cut = data.len() / 2;
+        let again = chunks(wire, &events([&data[..cut], &data[cut..]], 1 << 20).0);
+        assert_eq!(read, again, "{wire:?}");
+        if let (chunks, Ok(true)) = read {
+            let mut gather = Gather::new();
+            chunks.iter().for_each(|chunk| gather.push(chunk));
+            let completion = gather.finish();
+            assert!(!completion.choices.is_empty(), "{wire:?} called an empty stream whole");
+            assert!(completion.is_whole() || wire == Wire::Chat, "{wire:?}");
+        }
+    }
+}
+
+/// What the events add, and whether that is whole.
+fn chunks(wire: Wire, events: &[Event]) -> (Vec<Chunk>, Result<bool, Trouble>) {
+    let mut reader = wire.reader(1);
+    let mut chunks = VecDeque::new();
+    for event in events {
+        match reader.event(event, &mut chunks) {
+            Ok(Progress::More) => {}
+            Ok(Progress::Done) => return (chunks.into(), Ok(true)),
+            Err(trouble) => return (chunks.into(), Err(trouble)),
+        }
+    }
+    (chunks.into(), Ok(reader.ended().is_ok()))
+}
