@@ -127,7 +127,7 @@ fn models_toml(base_url: &str, models: &[&str]) -> String {
         text += &format!(
             "[provider.{model:?}]\nbase_url = {base_url:?}\napi_key = \"env:TEST_UPSTREAM_KEY\"\n\
              allow_private_addresses = true\nfirst_byte_timeout_ms = 2000\nidle_timeout_ms = 2000\nretries_max = 0\n\n\
-             [[model]]\nname = {model:?}\nkind = \"openai\"\nprovider = {model:?}\n\
+             [[model]]\nname = {model:?}\nkind = \"provider\"\nprovider = {model:?}\n\
              prices = {{ input = 1.0, cached_input = 0.5, output = 2.0 }}\n\
              context_tokens = 100000\noutput_tokens_max = 1000\nsupports = [\"tools\", \"json\", \"logprobs\", \"images\"]\n\
              quality = {{ default = 0.9 }}\n\n"

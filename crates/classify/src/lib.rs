@@ -40,5 +40,5 @@ pub use language::language;
 pub use noise::noise;
 pub use private::{Finding, find_private};
 pub use reading::{READING_SCHEME, Reading};
-pub use tokens::estimate_tokens;
+pub use tokens::{estimate_tokens, tokens_in};
 pub use view::View;

@@ -15,7 +15,7 @@ const IMAGE_TOKENS: u64 = 765;
 const ANSWER_TOKENS_MAX: f32 = 4000.0;
 
 /// Tokens of the prompt, frames included.
-pub(crate) fn tokens_in(view: &View) -> u64 {
+pub fn tokens_in(view: &View) -> u64 {
     let texts: u64 = view.texts().map(estimate_tokens).sum();
     let image = if view.modality.images { IMAGE_TOKENS } else { 0 };
     texts + FRAME_TOKENS * view.messages as u64 + image

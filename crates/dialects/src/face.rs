@@ -4,13 +4,19 @@ use api::{ChatRequest, Chunk, Completion, Error, sse};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::chat;
+use crate::{chat, completions, messages, responses};
 
 /// What a client speaks, by the endpoint that it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Face {
     /// `POST /v1/chat/completions`.
     Chat,
+    /// `POST /v1/messages`.
+    Messages,
+    /// `POST /v1/completions`.
+    Completions,
+    /// `POST /v1/responses`.
+    Responses,
 }
 
 /// One client's call: what it takes to write the answer in its dialect.
@@ -18,6 +24,12 @@ pub enum Face {
 pub enum Client {
     /// By [`Face::Chat`].
     Chat(chat::Client),
+    /// By [`Face::Messages`].
+    Messages,
+    /// By [`Face::Completions`].
+    Completions(completions::Client),
+    /// By [`Face::Responses`].
+    Responses(responses::Client),
 }
 
 /// Writes one streamed answer.
@@ -25,6 +37,12 @@ pub enum Client {
 pub enum Writer {
     /// By [`Face::Chat`].
     Chat(chat::Client),
+    /// By [`Face::Messages`].
+    Messages(messages::Writer),
+    /// By [`Face::Completions`].
+    Completions(completions::Writer),
+    /// By [`Face::Responses`].
+    Responses(Box<responses::Writer>),
 }
 
 impl Face {
@@ -39,13 +57,23 @@ impl Face {
                 let client = Client::Chat(chat::Client::of(&request));
                 Ok((request, client))
             }
+            Self::Messages => Ok((messages::read(body)?, Client::Messages)),
+            Self::Completions => {
+                let (request, client) = completions::read(body)?;
+                Ok((request, Client::Completions(client)))
+            }
+            Self::Responses => {
+                let (request, client) = responses::read(body)?;
+                Ok((request, Client::Responses(client)))
+            }
         }
     }
 
     /// The body of a refusal. `request_id` names the exchange where the dialect has a place for it.
-    pub fn refusal(self, error: &Error, _request_id: &str) -> Value {
+    pub fn refusal(self, error: &Error, request_id: &str) -> Value {
         match self {
-            Self::Chat => error.body(),
+            Self::Messages => messages::refusal(error, request_id),
+            Self::Chat | Self::Completions | Self::Responses => error.body(),
         }
     }
 }
@@ -58,6 +86,9 @@ impl Client {
     pub fn whole(&self, completion: &Completion) -> Result<Bytes, Error> {
         match self {
             Self::Chat(_) => serde_json::to_vec(completion).map(Bytes::from).map_err(Error::internal),
+            Self::Messages => messages::write_whole(completion),
+            Self::Completions(client) => client.whole(completion),
+            Self::Responses(client) => client.whole(completion),
         }
     }
 
@@ -70,6 +101,9 @@ impl Client {
     pub fn writer(&self) -> Writer {
         match self {
             Self::Chat(client) => Writer::Chat(client.clone()),
+            Self::Messages => Writer::Messages(messages::Writer::default()),
+            Self::Completions(client) => Writer::Completions(completions::Writer::new(client.clone())),
+            Self::Responses(client) => Writer::Responses(Box::new(responses::Writer::new(client.clone()))),
         }
     }
 }
@@ -82,6 +116,9 @@ impl Writer {
     pub fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
         match self {
             Self::Chat(_) => sse::data(chunk).map_err(Error::internal),
+            Self::Messages(writer) => writer.chunk(chunk),
+            Self::Completions(writer) => writer.chunk(chunk),
+            Self::Responses(writer) => writer.chunk(chunk),
         }
     }
 
@@ -93,6 +130,9 @@ impl Writer {
     pub fn finish(&mut self, answer: &Completion, told: Value) -> Result<Bytes, Error> {
         match self {
             Self::Chat(client) => client.finish(answer, told),
+            Self::Messages(writer) => writer.finish(answer, &told),
+            Self::Completions(writer) => writer.finish(answer, told),
+            Self::Responses(writer) => writer.finish(answer, told),
         }
     }
 
@@ -102,14 +142,17 @@ impl Writer {
     /// It cannot be written as JSON.
     pub fn broken(&mut self, error: &Error) -> Result<Bytes, Error> {
         match self {
-            Self::Chat(_) => sse::data(&error.body()).map_err(Error::internal),
+            Self::Messages(_) => messages::Writer::broken(error),
+            Self::Chat(_) | Self::Completions(_) => sse::data(&error.body()).map_err(Error::internal),
+            Self::Responses(writer) => writer.broken(error),
         }
     }
 
     /// What keeps an idle connection open.
     pub fn heartbeat(&self) -> Bytes {
         match self {
-            Self::Chat(_) => sse::HEARTBEAT,
+            Self::Messages(_) => messages::Writer::heartbeat(),
+            Self::Chat(_) | Self::Completions(_) | Self::Responses(_) => sse::HEARTBEAT,
         }
     }
 }

@@ -12,6 +12,21 @@ use serde_json::{Map, Value};
 const DIALECTS: [(&str, &str); 3] =
     [("anthropic", "Anthropic's messages"), ("responses", "OpenAI's responses"), ("gemini", "Gemini")];
 
+/// Fields that are kept for their own dialect to be given back as they came, and that chat's fields say as well, or that
+/// change no answer.
+const TRANSLATED: [(&str, &str); 5] = [
+    ("anthropic", "thinking"),
+    ("anthropic", "output_format"),
+    ("anthropic", "metadata"),
+    ("anthropic", "cache_control"),
+    ("anthropic", "system_in_place"),
+];
+
+/// Whether a top-level key of a chat body is another dialect's.
+pub(crate) fn is_reserved(key: &str) -> bool {
+    DIALECTS.iter().any(|(name, _)| *name == key)
+}
+
 /// Refuses the first thing in a chat body that belongs to another dialect than `own`.
 ///
 /// # Errors
@@ -20,8 +35,19 @@ pub(crate) fn foreign(body: &Map<String, Value>, own: &str) -> Result<(), Error>
     for (key, dialect) in DIALECTS.iter().filter(|(key, _)| *key != own) {
         let Some(value) = body.get(*key).filter(|value| !value.is_null()) else { continue };
         let Some(fields) = value.as_object() else { return Err(refused(key, key, dialect)) };
-        if let Some((field, _)) = fields.iter().find(|(field, value)| !is_hint(key, field, value)) {
+        let refused_field = |(field, value): &(&String, &Value)| {
+            !is_hint(key, field, value) && !TRANSLATED.contains(&(*key, field.as_str()))
+        };
+        if let Some((field, _)) = fields.iter().find(refused_field) {
             return Err(refused(field, field, dialect));
+        }
+    }
+    let tools = body.get("tools").and_then(Value::as_array);
+    for (place, tool) in tools.into_iter().flatten().enumerate() {
+        let kind = tool.get("type").and_then(Value::as_str).and_then(|kind| kind.split_once('.'));
+        let Some((key, kind)) = kind.filter(|(key, _)| *key != own) else { continue };
+        if let Some((_, dialect)) = DIALECTS.iter().find(|(name, _)| *name == key) {
+            return Err(refused(&format!("tools[{place}]"), kind, dialect));
         }
     }
     let messages = body.get("messages").and_then(Value::as_array);

@@ -8,14 +8,18 @@
 //! reads requests and writes answers.
 
 mod chat;
+mod completions;
 mod face;
 mod foreign;
 mod gemini;
+mod messages;
 mod path;
+mod responses;
 mod trouble;
 mod wire;
 
 pub use face::{Client, Face, Writer};
+pub use messages::read_for_count;
 pub use path::path_segment;
 pub use trouble::Trouble;
 pub use wire::{Progress, Reader, Wire};

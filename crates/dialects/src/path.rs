@@ -3,12 +3,14 @@
 use crate::Wire;
 
 impl Wire {
-    /// The path of a call to the provider's model `model`, with its query, relative to the base URL.
+    /// The path of a call to the provider's model `model`, with its query (but for Azure's `api-version`), relative to the
+    /// base URL.
     pub fn path(self, model: &str, stream: bool) -> String {
         match self {
             Self::Chat => "/chat/completions".to_owned(),
-            // The caller adds Azure's `api-version`.
             Self::Azure => format!("/openai/deployments/{}/chat/completions", path_segment(model)),
+            Self::Messages => "/messages".to_owned(),
+            Self::Responses => "/responses".to_owned(),
             Self::Gemini => {
                 let model = path_segment(model.strip_prefix("models/").unwrap_or(model));
                 let call = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
@@ -48,6 +50,7 @@ mod tests {
     #[test]
     fn a_path_names_the_model_where_the_dialect_wants_it() {
         check(Wire::Chat, "any/thing", true, "/chat/completions");
+        check(Wire::Responses, "any", true, "/responses");
         check(Wire::Gemini, "gemini-2.5-pro", false, "/models/gemini-2.5-pro:generateContent");
         check(Wire::Gemini, "models/g", true, "/models/g:streamGenerateContent?alt=sse");
         check(Wire::Gemini, "a/../b?k=é", false, "/models/a%2F..%2Fb%3Fk%3D%C3%A9:generateContent");

@@ -6,7 +6,7 @@ use api::sse::Event;
 use api::{ChatRequest, Chunk, Completion, Error};
 use bytes::Bytes;
 
-use crate::{Trouble, chat, gemini};
+use crate::{Trouble, chat, gemini, messages, responses};
 
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum Wire {
     Azure,
     /// Google's `generateContent`.
     Gemini,
+    /// Anthropic's messages.
+    Messages,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 /// Whether an answer goes on.
@@ -38,6 +42,8 @@ impl Wire {
         match self {
             Self::Chat | Self::Azure => chat::body(request, model),
             Self::Gemini => gemini::body(request, model),
+            Self::Messages => messages::body(request, model),
+            Self::Responses => responses::body(request, model),
         }
     }
 
@@ -49,6 +55,8 @@ impl Wire {
         match self {
             Self::Chat | Self::Azure => chat::whole(body),
             Self::Gemini => gemini::whole(body),
+            Self::Messages => messages::whole(body),
+            Self::Responses => responses::whole(body),
         }
     }
 
@@ -57,6 +65,8 @@ impl Wire {
         match self {
             Self::Chat | Self::Azure => Reader::Chat(chat::Reader::new(answers)),
             Self::Gemini => Reader::Gemini(gemini::Reader::new(answers)),
+            Self::Messages => Reader::Messages(messages::Reader::default()),
+            Self::Responses => Reader::Responses(Box::new(responses::Reader::new())),
         }
     }
 }
@@ -68,6 +78,10 @@ pub enum Reader {
     Chat(chat::Reader),
     /// By [`Wire::Gemini`].
     Gemini(gemini::Reader),
+    /// By [`Wire::Messages`].
+    Messages(messages::Reader),
+    /// By [`Wire::Responses`].
+    Responses(Box<responses::Reader>),
 }
 
 impl Reader {
@@ -79,6 +93,8 @@ impl Reader {
         match self {
             Self::Chat(reader) => reader.event(event, chunks),
             Self::Gemini(reader) => reader.event(event, chunks),
+            Self::Messages(reader) => reader.event(event, chunks),
+            Self::Responses(reader) => reader.event(event, chunks),
         }
     }
 
@@ -90,6 +106,8 @@ impl Reader {
         match self {
             Self::Chat(reader) => reader.ended(),
             Self::Gemini(reader) => reader.ended(),
+            Self::Messages(reader) => reader.ended(),
+            Self::Responses(reader) => reader.ended(),
         }
     }
 }

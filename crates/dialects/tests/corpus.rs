@@ -1,5 +1,7 @@
 //! The fuzzing targets of the dialects, over their corpus (`fuzz/corpus`), as plain tests.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
 use std::path::Path;
 
 #[path = "../../../fuzz/src/dialects.rs"]

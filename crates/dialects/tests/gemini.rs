@@ -1,5 +1,7 @@
 //! What Gemini is not sent, and what of Gemini is no answer.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
 use std::collections::VecDeque;
 
 use api::sse::Event;

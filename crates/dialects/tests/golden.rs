@@ -10,6 +10,8 @@
 //! `same` as an expectation stands for what came in: the round trip inside one dialect loses nothing. With `GOLDEN=write`
 //! in the environment, expectations that are `null` are written down instead of checked; read them before you commit them.
 
+#![expect(clippy::panic, clippy::expect_used, reason = "a broken expectation is how a test fails")]
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 fn face(name: &str) -> Face {
     match name {
         "chat" => Face::Chat,
+        "messages" => Face::Messages,
         _ => panic!("no face {name}"),
     }
 }
@@ -32,6 +35,7 @@ fn wire(name: &str) -> Wire {
     match name {
         "chat" => Wire::Chat,
         "gemini" => Wire::Gemini,
+        "messages" => Wire::Messages,
         _ => panic!("no wire {name}"),
     }
 }

@@ -29,7 +29,12 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         return response;
     }
     let (allowed, operation) = match path.as_str() {
-        "/v1/chat/completions" | "/v1/route" => (Method::POST, "chat"),
+        "/v1/chat/completions"
+        | "/v1/route"
+        | "/v1/messages"
+        | "/v1/messages/count_tokens"
+        | "/v1/responses" => (Method::POST, "chat"),
+        "/v1/completions" => (Method::POST, "text_completion"),
         "/v1/feedback" => (Method::POST, "feedback"),
         "/v1/embeddings" => (Method::POST, "embeddings"),
         "/v1/models" => (Method::GET, ""),
@@ -45,7 +50,10 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
     }
     let arrived = Arrived { house, parts, body, started, operation, face };
     match path.as_str() {
-        "/v1/chat/completions" => exchange::answer(arrived).await,
+        "/v1/chat/completions" | "/v1/completions" | "/v1/messages" | "/v1/responses" => {
+            exchange::answer(arrived).await
+        }
+        "/v1/messages/count_tokens" => exchange::count_tokens(arrived).await,
         "/v1/route" => exchange::route(arrived).await,
         "/v1/feedback" => exchange::feedback(arrived).await,
         "/v1/embeddings" => exchange::embeddings(arrived).await,
@@ -54,8 +62,13 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
 }
 
 /// The dialect that is spoken at `path`.
-fn face_at(_path: &str) -> Face {
-    Face::Chat
+fn face_at(path: &str) -> Face {
+    match path {
+        "/v1/completions" => Face::Completions,
+        "/v1/messages" | "/v1/messages/count_tokens" => Face::Messages,
+        "/v1/responses" => Face::Responses,
+        _ => Face::Chat,
+    }
 }
 
 /// What hyper 1.12 lets through and two readers of one connection could understand differently.
@@ -92,8 +105,8 @@ fn unknown_path(path: &str) -> Error {
         Fault::NotFound,
         "unknown_path",
         format!(
-            "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/embeddings, \
-             /v1/feedback, /v1/route, /v1/files and GET /v1/models, /v1/vector_stores."
+            "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/responses, \
+             /v1/messages, /v1/completions, /v1/embeddings, /v1/feedback, /v1/route, /v1/files and GET /v1/models, /v1/vector_stores."
         ),
     )
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use api::{Error, Fault, Tenant};
 use arc_swap::ArcSwap;
 use cache::Answers;
+use dialects::Wire;
 use ledger::{Book, Funds};
-use models::{HttpVersion, Upstream, UpstreamOptions, Upstreams};
-use policy::{Catalogue, Model, ModelKind, Provider};
+use models::{EndpointOptions, Hedge, HttpVersion, Upstream, UpstreamOptions, Upstreams};
+use policy::{Catalogue, Dialect, Model, ModelKind, Provider};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +46,8 @@ pub(crate) type Backends = HashMap<String, Arc<Backend>>;
 /// Everything of a running gateway.
 pub(crate) struct House {
     pub(crate) decider: Arc<Decider>,
+    /// Where every connection to a provider comes from.
+    upstreams: Upstreams,
     pub(crate) backends: ArcSwap<Backends>,
     pub(crate) answers: Answers,
     /// Answers that feedback may still come for.
@@ -88,7 +91,9 @@ impl House {
         let today = ledger::read(&book_folder, Some(now_ms() - now_ms() % 86_400_000))
             .map_err(|error| in_words(&error))?;
         funds.restore(today.filter_map(Result::ok), now_ms());
-        let backends = open_backends(settings, decider.live.load().policies.catalogue(), &Backends::new());
+        let upstreams = Upstreams::new();
+        let backends =
+            open_backends(settings, decider.live.load().policies.catalogue(), &upstreams, &Backends::new());
         let answers = Answers::new(settings.cache.bytes_max, settings.cache.ttl);
         let judgeable = answered::Answers::new(settings.feedback.bytes_max, settings.feedback.keep);
         let decisions = Decisions::open(&settings.files.state, settings.decisions_bytes_max)
@@ -96,6 +101,7 @@ impl House {
         let clerk = Clerk::start(&decider).map_err(|error| format!("no thread for the clerk: {error}"))?;
         Ok(Self {
             clerk,
+            upstreams,
             backends: ArcSwap::from_pointee(backends),
             answers,
             judgeable,
@@ -159,8 +165,12 @@ impl House {
         let mut refused = self.refused_change.lock().unwrap_or_else(PoisonError::into_inner);
         match reloaded {
             Ok(live) => {
-                let backends =
-                    open_backends(&self.decider.settings, live.policies.catalogue(), &self.backends.load());
+                let backends = open_backends(
+                    &self.decider.settings,
+                    live.policies.catalogue(),
+                    &self.upstreams,
+                    &self.backends.load(),
+                );
                 self.backends.store(Arc::new(backends));
                 self.decider.live.store(Arc::new(live));
                 self.metrics.reload_ok.set(1);
@@ -182,14 +192,17 @@ impl House {
 }
 
 /// Opens what is new and keeps what is loaded: a model in memory is not loaded twice.
-fn open_backends(settings: &Settings, catalogue: &Catalogue, open: &Backends) -> Backends {
-    let upstreams = Upstreams::new();
+fn open_backends(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    upstreams: &Upstreams,
+    open: &Backends,
+) -> Backends {
     let mut backends = Backends::new();
     for model in catalogue.models() {
-        let loaded = open.get(&*model.name).filter(|backend| matches!(***backend, Backend::Llama(_)));
-        let backend = match loaded {
-            Some(backend) => Arc::clone(backend),
-            None => Arc::new(open_backend(settings, model, &upstreams)),
+        let backend = match open.get(&*model.name) {
+            Some(backend) if matches!(**backend, Backend::Llama(_)) => Arc::clone(backend),
+            before => Arc::new(open_backend(settings, model, upstreams, before.map(|backend| &**backend))),
         };
         if let Backend::Missing(why) = &*backend {
             tracing::warn!(model = %model.name, %why, "a model is not available");
@@ -199,7 +212,12 @@ fn open_backends(settings: &Settings, catalogue: &Catalogue, open: &Backends) ->
     backends
 }
 
-fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Backend {
+fn open_backend(
+    settings: &Settings,
+    model: &Model,
+    upstreams: &Upstreams,
+    before: Option<&Backend>,
+) -> Backend {
     if let Some(why) = model.missing() {
         return Backend::Missing(why.to_owned());
     }
@@ -210,7 +228,13 @@ fn open_backend(settings: &Settings, model: &Model, upstreams: &Upstreams) -> Ba
             Ok(loaded) => Backend::Llama(loaded),
             Err(error) => Backend::Missing(in_words(&error)),
         },
-        ModelKind::OpenAi { provider, id } => open_upstream(settings, provider, id, upstreams),
+        ModelKind::Provided { provider, id } => {
+            let before = before.and_then(|backend| match backend {
+                Backend::Upstream { upstream, .. } => Some(upstream),
+                _ => None,
+            });
+            open_upstream(settings, provider, id, upstreams, before)
+        }
     }
 }
 
@@ -252,11 +276,23 @@ pub(crate) fn llama_options(settings: &Settings, model: &Model) -> Option<local:
     })
 }
 
-fn open_upstream(settings: &Settings, provider: &Provider, id: &str, upstreams: &Upstreams) -> Backend {
+fn open_upstream(
+    settings: &Settings,
+    provider: &Provider,
+    id: &str,
+    upstreams: &Upstreams,
+    before: Option<&Upstream>,
+) -> Backend {
     let Some(base_url) = &provider.base_url else {
         return Backend::Missing(format!("set the base_url of provider.{}", provider.name));
     };
-    match Upstream::new(upstreams, upstream_options(settings, provider, base_url)) {
+    let options = upstream_options(settings, provider, base_url);
+    // What is known of its health, and its connections, outlive a reload.
+    let opened = match before {
+        Some(before) => before.renewed(upstreams, options),
+        None => Upstream::new(upstreams, options),
+    };
+    match opened {
         Ok(upstream) => Backend::Upstream { upstream, id: id.to_owned() },
         Err(error) => Backend::Missing(in_words(&error)),
     }
@@ -266,6 +302,28 @@ fn open_upstream(settings: &Settings, provider: &Provider, id: &str, upstreams: 
 fn upstream_options(settings: &Settings, provider: &Provider, base_url: &str) -> UpstreamOptions {
     let defaults = UpstreamOptions::new(&*provider.name, base_url);
     UpstreamOptions {
+        wire: match provider.dialect {
+            Dialect::OpenAi => Wire::Chat,
+            Dialect::OpenAiResponses => Wire::Responses,
+            Dialect::Azure => Wire::Azure,
+            Dialect::Anthropic => Wire::Messages,
+            Dialect::Gemini => Wire::Gemini,
+        },
+        api_version: provider.api_version.clone().unwrap_or(defaults.api_version),
+        endpoints: provider
+            .endpoints
+            .iter()
+            .map(|endpoint| EndpointOptions {
+                base_url: endpoint.base_url.clone(),
+                key: endpoint.api_key.clone(),
+                headers: provider
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                    .collect(),
+            })
+            .collect(),
+        hedge: provider.hedge.map(|hedge| Hedge { quantile: hedge.quantile, share_max: hedge.share_max }),
         key: provider.api_key.clone(),
         headers: provider
             .headers

@@ -59,6 +59,9 @@ mod words;
 pub use answers::{AnswerFigures, Judged, Tally, holds};
 pub use build::{Progress, Stage};
 pub use corpus::{Corpus, Skipped};
+pub use coverage::{
+    Estimate, Features, Labelled, Learnt, LeftOut, Near, WithVectors, WordsAlone, learn_coverage,
+};
 pub use embedded::Embedded;
 pub use filter::Filter;
 pub use generation::is_generation;

@@ -10,7 +10,7 @@ use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, TantivyDocument, Term};
 
 use crate::admitted::Admitted;
-use crate::coverage::{BY_WORDS, Features, Near, PASSAGES_READ, Weighed};
+use crate::coverage::{BY_WORDS, Estimate, Features, Near, PASSAGES_READ, Weighed};
 use crate::errors::not_searched;
 use crate::filter::Filter;
 use crate::fuse::{Fused, fuse};
@@ -28,7 +28,7 @@ use crate::words::question_words_in;
 pub struct SearchOptions {
     /// The most passages to give back.
     pub passages_max: usize,
-    /// How many of each ranking are fused.
+    /// How many of each ranking are fused. Where BM25 alone counts, no more are looked for than phrases may raise.
     pub candidates: usize,
     /// The share of the vectors in the fused score, 0 to 1. At 0.6 the fused ranking is nowhere more than 0.004
     /// nDCG@10 below the better of its parts (SciFact train, Cranfield, NaturalQuestions, SQuAD); at 0.5 it is 0.012
@@ -40,7 +40,13 @@ pub struct SearchOptions {
     pub filter: Option<Filter>,
     /// Whose ranking counts.
     pub ranking: Ranking,
+    /// How the coverage is estimated.
+    pub estimate: Estimate,
 }
+
+/// With BM25 alone, this many times the passages that are wanted are ranked before phrases raise some: for ten passages 30
+/// give the nDCG@10 of 100 on SciFact, Cranfield, NaturalQuestions and SQuAD to the fourth digit, in 0.61 ms instead of 0.73.
+const RAISED_PER_WANTED: usize = 3;
 
 impl Default for SearchOptions {
     fn default() -> Self {
@@ -51,6 +57,7 @@ impl Default for SearchOptions {
             scope: Scope::everything(),
             filter: None,
             ranking: Ranking::Hybrid,
+            estimate: Estimate::default(),
         }
     }
 }
@@ -79,6 +86,19 @@ impl Index {
         vector: Option<&[f32]>,
         options: &SearchOptions,
     ) -> Result<Findings, Error> {
+        self.search_measured(question, vector, options).map(|(findings, _)| findings)
+    }
+
+    /// The same, with what was measured about the question: what [`crate::learn_coverage`] learns from.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_measured(
+        &self,
+        question: &str,
+        vector: Option<&[f32]>,
+        options: &SearchOptions,
+    ) -> Result<(Findings, Features), Error> {
         // Where there are no vectors, words alone count.
         let vector = vector.filter(|_| self.manifest.dimensions > 0);
         if let Some(vector) = vector.filter(|vector| vector.len() != self.manifest.dimensions) {
@@ -95,13 +115,15 @@ impl Index {
         question: &str,
         vector: Option<&[f32]>,
         options: &SearchOptions,
-    ) -> tantivy::Result<Findings> {
+    ) -> tantivy::Result<(Findings, Features)> {
         let words = question_words_in(&mut self.analyzers.clone(), question);
         let admitted = Admitted::of(&self.searcher, &self.fields, &options.scope, options.filter.as_ref())?;
         let bm25 = match options.ranking {
             Ranking::Vectors => Vec::new(),
-            Ranking::Hybrid | Ranking::Words => {
-                self.by_words(question, &words, &admitted, options.candidates)?
+            Ranking::Hybrid => self.by_words(question, &words, &admitted, options.candidates)?,
+            Ranking::Words => {
+                let wanted = options.passages_max.max(BY_WORDS).saturating_mul(RAISED_PER_WANTED);
+                self.by_words(question, &words, &admitted, options.candidates.min(wanted))?
             }
         };
         let ranked_by = vector.filter(|_| options.ranking != Ranking::Words);
@@ -127,7 +149,8 @@ impl Index {
         });
         let features = Features::of(near, &self.weighed(&words)?, self.idf(0.0), &reading.words);
         passages.truncate(options.passages_max);
-        Ok(Findings { passages, coverage: features.probability() })
+        let coverage = options.estimate.probability(&features);
+        Ok((Findings { passages, coverage }, features))
     }
 
     /// BM25's ranking, raised by the phrases of the question.

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use api::{Error, Secret};
-use dialects::Wire;
+use dialects::{Wire, path_segment};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -66,24 +66,30 @@ impl Site {
 
     /// Where `model` is asked.
     pub(crate) fn uri(&self, wire: Wire, model: &str, stream: bool, api_version: &str) -> Result<Uri, Error> {
-        let path = wire.path(model, stream);
-        let version = match wire {
-            Wire::Azure => format!("?api-version={}", dialects::path_segment(api_version)),
-            _ => String::new(),
-        };
-        format!("{}{path}{version}", self.base).parse().map_err(|_| {
+        let path = path(wire, model, stream, api_version);
+        format!("{}{path}", self.base).parse().map_err(|_| {
             let message = "The model's own name cannot stand in an address; correct its `id` in models.toml.";
             Error::field("model", message)
         })
     }
 }
 
+/// The path below the base, with its query.
+fn path(wire: Wire, model: &str, stream: bool, api_version: &str) -> String {
+    let path = wire.path(model, stream);
+    match wire {
+        Wire::Azure => format!("{path}?api-version={}", path_segment(api_version)),
+        Wire::Chat | Wire::Responses | Wire::Messages | Wire::Gemini => path,
+    }
+}
+
 /// The header that carries the key, and what stands before the key in it.
 fn key_header(wire: Wire) -> (HeaderName, &'static str) {
     match wire {
-        Wire::Chat => (AUTHORIZATION, "Bearer "),
-        Wire::Azure => (HeaderName::from_static("api-key"), ""),
+        Wire::Chat | Wire::Responses => (AUTHORIZATION, "Bearer "),
+        Wire::Messages => (HeaderName::from_static("x-api-key"), ""),
         Wire::Gemini => (HeaderName::from_static("x-goog-api-key"), ""),
+        Wire::Azure => (HeaderName::from_static("api-key"), ""),
     }
 }
 
@@ -119,6 +125,10 @@ fn headers(options: &EndpointOptions, wire: Wire, at: &str) -> Result<(HeaderMap
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION"))));
+    if wire == Wire::Messages {
+        // The format's own version; a later one is the operator's to set.
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    }
     let mut secrets = Vec::new();
     let (key_name, scheme) = key_header(wire);
     if let Some(key) = &options.key {
@@ -239,6 +249,8 @@ mod tests {
     #[test]
     fn paths_and_keys_follow_the_dialect() {
         check_wire(Wire::Chat, "a b", "/chat/completions", ("authorization", "Bearer hunter2"));
+        check_wire(Wire::Messages, "m", "/messages", ("x-api-key", "hunter2"));
+        check_wire(Wire::Responses, "m", "/responses", ("authorization", "Bearer hunter2"));
         let path = "/models/gemini-x:streamGenerateContent?alt=sse";
         check_wire(Wire::Gemini, "gemini-x", path, ("x-goog-api-key", "hunter2"));
         let path = "/openai/deployments/a%20%2Fb/chat/completions?api-version=2024-10-21";

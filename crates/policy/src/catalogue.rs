@@ -32,14 +32,68 @@ pub enum HttpVersion {
     Http2,
 }
 
-/// A server that speaks OpenAI's dialect. A limit that is `None` is left to the caller's defaults.
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's chat completions.
+    OpenAi,
+    /// OpenAI's Responses.
+    OpenAiResponses,
+    /// OpenAI's chat completions below Azure's paths.
+    Azure,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Google's Gemini.
+    Gemini,
+}
+
+/// How a server is asked to continue an answer that was begun elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continues {
+    /// It continues a trailing message of the assistant (Anthropic's older models).
+    Prefill,
+    /// The message says `prefix: true` (Mistral, DeepSeek).
+    Prefix,
+    /// The request says `continue_final_message: true` (vLLM).
+    FinalMessage,
+}
+
+/// One more place that serves a provider's models.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// As [`Provider::base_url`].
+    pub base_url: String,
+    /// As [`Provider::api_key`].
+    pub api_key: Option<Secret>,
+}
+
+/// When a call that is slow to begin gets a second attempt beside the first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge {
+    /// Of the times to the first byte, from 0.5 to 0.999.
+    pub quantile: f64,
+    /// Of all calls, from 0.001 to 0.5.
+    pub share_max: f64,
+}
+
+/// A server that models are asked at. A limit that is `None` is left to the caller's defaults.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Provider {
     /// The operator's name for it.
     pub name: Arc<str>,
-    /// Scheme, host and the path before `/chat/completions`; `None` while the variable that holds it is unset.
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Azure's `api-version`.
+    pub api_version: Option<String>,
+    /// Further places that serve the same models; calls are spread over the first and these.
+    pub endpoints: Vec<Endpoint>,
+    /// Second attempts at slow calls.
+    pub hedge: Option<Hedge>,
+    /// How it continues an answer that was begun elsewhere; `None` where it cannot.
+    pub continues: Option<Continues>,
+    /// Scheme, host and the path before the dialect's own; `None` while the variable that holds it is unset.
     pub base_url: Option<String>,
-    /// Sent as a bearer token.
+    /// Sent in the header that the dialect has for it.
     pub api_key: Option<Secret>,
     /// Sent with every request.
     pub headers: Vec<(String, Secret)>,
@@ -67,7 +121,7 @@ pub struct Provider {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelKind {
     /// Through a provider.
-    OpenAi {
+    Provided {
         /// The provider.
         provider: Arc<Provider>,
         /// The provider's name for the model.
@@ -169,7 +223,7 @@ impl Model {
     /// What the operator has to set before this model can be called, `None` where nothing is missing.
     pub fn missing(&self) -> Option<&str> {
         match &self.kind {
-            ModelKind::OpenAi { provider, .. } => provider.missing.as_deref(),
+            ModelKind::Provided { provider, .. } => provider.missing.as_deref(),
             ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => None,
         }
     }
@@ -177,7 +231,7 @@ impl Model {
     /// The provider's name, `pointsman` for what runs in this process: what `x-pointsman-provider` shows.
     pub fn provider(&self) -> &str {
         match &self.kind {
-            ModelKind::OpenAi { provider, .. } => &provider.name,
+            ModelKind::Provided { provider, .. } => &provider.name,
             ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => "pointsman",
         }
     }

@@ -73,7 +73,7 @@ impl Policy {
         let mut request = self.request(facts, signals, conditions, true);
         let track = match model.kind {
             ModelKind::Extractive => Track::Retrieval,
-            ModelKind::OpenAi { .. } | ModelKind::Llama { .. } | ModelKind::Task => model.track,
+            ModelKind::Provided { .. } | ModelKind::Llama { .. } | ModelKind::Task => model.track,
         };
         request.retrieval = (track == Track::Retrieval).then_some(&self.rules.retrieval);
         let considered = vec![consider(&request, Arc::clone(model), 0)];

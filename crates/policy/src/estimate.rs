@@ -156,7 +156,10 @@ impl Request<'_> {
             (facts.audio && !supports.audio, "cannot take sounds or files"),
             (facts.logprobs && !supports.logprobs, "gives no log-probabilities"),
             (json && !supports.json, "does not answer in JSON"),
-            (facts.n > 1 && !matches!(model.kind, ModelKind::OpenAi { .. }), "gives one answer to a request"),
+            (
+                facts.n > 1 && !matches!(model.kind, ModelKind::Provided { .. }),
+                "gives one answer to a request",
+            ),
         ];
         if let Some((_, need)) = needs.iter().find(|(unmet, _)| *unmet) {
             return Some((*need).to_owned());

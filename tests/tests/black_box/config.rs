@@ -56,7 +56,7 @@ fn the_models_file_tells_all_its_mistakes() {
     let provider = Provider::start();
     let setup = setup(&provider, &["ok"]).with(
         "models.toml",
-        "[[model]]\nname = \"auto\"\nkind = \"openai\"\nprovider = \"nobody\"\ncontext_tokens = 10\n\
+        "[[model]]\nname = \"auto\"\nkind = \"provider\"\nprovider = \"nobody\"\ncontext_tokens = 10\n\
          prices = { input = -1.0, output = 1.0 }\nquality = { default = 3.0 }\ncolour = \"red\"\n",
     );
     refused(

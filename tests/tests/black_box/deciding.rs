@@ -114,8 +114,8 @@ fn two_models(provider: &Provider) -> Setup {
         .with_changed("policy.toml", "targets.external = [\"ok\"]", "targets.external = [\"ok+cheap\", \"ok\"]\nquality_floor = 0.7")
         .with_changed(
             "models.toml",
-            "[[model]]\nname = \"ok\"\nkind = \"openai\"\nprovider = \"ok\"\nprices = { input = 1.0, cached_input = 0.5, output = 2.0 }",
-            "[[model]]\nname = \"ok\"\nkind = \"openai\"\nprovider = \"ok\"\nprices = { input = 9.0, cached_input = 0.5, output = 9.0 }",
+            "[[model]]\nname = \"ok\"\nkind = \"provider\"\nprovider = \"ok\"\nprices = { input = 1.0, cached_input = 0.5, output = 2.0 }",
+            "[[model]]\nname = \"ok\"\nkind = \"provider\"\nprovider = \"ok\"\nprices = { input = 9.0, cached_input = 0.5, output = 9.0 }",
         )
         .with_file("bench.jsonl", &outcomes())
 }

@@ -107,7 +107,7 @@ fn retrying(setup: Setup) -> Setup {
 fn near(base_url: &str) -> String {
     format!(
         "[provider.rack]\nbase_url = {base_url:?}\nallow_private_addresses = true\n\n[[model]]\nname = \"near\"\n\
-         id = \"ok\"\nkind = \"openai\"\nprovider = \"rack\"\ntrack = \"local\"\ncontext_tokens = 4096\n\
+         id = \"ok\"\nkind = \"provider\"\nprovider = \"rack\"\ntrack = \"local\"\ncontext_tokens = 4096\n\
          quality = {{ default = 0.5 }}\n"
     )
 }

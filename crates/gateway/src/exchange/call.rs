@@ -204,7 +204,11 @@ impl Grounded {
             Backend::Upstream { upstream, id: model_id } => {
                 let trace = trace_headers(ticket);
                 let called = upstream.chat(model_id, request, deadline, &trace);
-                ticket.waiting(called).await?.reply
+                let answered = ticket.waiting(called).await?;
+                if answered.hedged {
+                    ticket.charge_hedge();
+                }
+                answered.reply
             }
             Backend::Missing(why) => {
                 return Err(Error::new(Fault::Unavailable, "target_unavailable", why.clone()));

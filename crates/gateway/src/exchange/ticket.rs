@@ -199,6 +199,12 @@ impl Ticket {
         self.record.reference_cost = reference.unwrap_or(self.record.cost);
     }
 
+    /// A second attempt was made beside the one that answers: its prompt has been read as well.
+    pub(crate) fn charge_hedge(&mut self) {
+        let usage = Usage::estimated(self.prompt_tokens, 0);
+        self.record.cost += self.live.prices(&self.record.model).cost(&usage);
+    }
+
     /// A target failed: what it used, if anything, it did not say.
     pub(crate) fn failed_attempt(&mut self) {
         self.calling = false;

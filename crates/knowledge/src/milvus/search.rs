@@ -112,7 +112,7 @@ impl Asking<'_> {
         });
         let features = Features::of(near, &self.weighed(&words)?, self.served.idf(0), &reading.words);
         passages.truncate(options.passages_max);
-        Ok(Findings { passages, coverage: features.probability() })
+        Ok(Findings { passages, coverage: options.estimate.probability(&features) })
     }
 
     /// Both rankings, asked for at once.

@@ -60,12 +60,12 @@ fn check_name(field: &Field<'_>, name: &str) {
 
 #[derive(Clone, Copy)]
 enum KindName {
-    OpenAi,
+    Provided,
     Llama,
 }
 
 fn model(name: &str, table: &Table<'_>, providers: &[Arc<Provider>]) -> Option<Model> {
-    let kinds = [("openai", KindName::OpenAi), ("llama", KindName::Llama)];
+    let kinds = [("provider", KindName::Provided), ("llama", KindName::Llama)];
     let kind = table.required("kind").one_of(&kinds);
     // Without its kind nobody knows which other keys are right: telling them all as unknown would mislead.
     let Some(kind) = kind else {
@@ -73,14 +73,14 @@ fn model(name: &str, table: &Table<'_>, providers: &[Arc<Provider>]) -> Option<M
         return None;
     };
     let context = match kind {
-        KindName::OpenAi => table.required("context_tokens"),
+        KindName::Provided => table.required("context_tokens"),
         KindName::Llama => table.optional("context_tokens"),
     };
     let context_tokens = context.integer(16..=TOKENS_MAX).unwrap_or(2048);
     let output = table.optional("output_tokens_max").integer(1..=TOKENS_MAX);
     let track = track(table, kind);
     let (kind, supports, latency) = match kind {
-        KindName::OpenAi => (openai(name, table, providers, track), &["tools", "json"][..], LATENCY_API),
+        KindName::Provided => (provided(name, table, providers, track), &["tools", "json"][..], LATENCY_API),
         KindName::Llama => (llama(table), &["logprobs"][..], LATENCY_LLAMA),
     };
     let prices = prices(table, track);
@@ -111,11 +111,11 @@ fn track(table: &Table<'_>, kind: KindName) -> Track {
         }
         (Some(track), _) => track,
         (None, KindName::Llama) => Track::Local,
-        (None, KindName::OpenAi) => Track::External,
+        (None, KindName::Provided) => Track::External,
     }
 }
 
-fn openai(name: &str, table: &Table<'_>, providers: &[Arc<Provider>], track: Track) -> Option<ModelKind> {
+fn provided(name: &str, table: &Table<'_>, providers: &[Arc<Provider>], track: Track) -> Option<ModelKind> {
     let id = table.optional("id").text().unwrap_or(name).to_owned();
     let field = table.required("provider");
     let wanted = field.text()?;
@@ -131,7 +131,7 @@ fn openai(name: &str, table: &Table<'_>, providers: &[Arc<Provider>], track: Tra
              [provider.{wanted}], or leave `track` out"
         ));
     }
-    Some(ModelKind::OpenAi { provider: Arc::clone(provider), id })
+    Some(ModelKind::Provided { provider: Arc::clone(provider), id })
 }
 
 fn llama(table: &Table<'_>) -> Option<ModelKind> {

@@ -8,7 +8,7 @@ fn parse(text: &str) -> Result<Catalogue, Mistakes> {
 }
 
 const PROVIDER: &str = "[provider.p]\nbase_url = \"https://api.example.com/v1/\"\napi_key = \"env:KEY\"\n";
-const MODEL: &str = "[[model]]\nname = \"m\"\nkind = \"openai\"\nprovider = \"p\"\ncontext_tokens = 1000\n\
+const MODEL: &str = "[[model]]\nname = \"m\"\nkind = \"provider\"\nprovider = \"p\"\ncontext_tokens = 1000\n\
                      quality = { default = 0.5 }\nprices = { input = 1, output = 2 }\n";
 
 #[test]

@@ -7,7 +7,7 @@ use api::{Checks, Fault, Signal, Tenant, Track};
 use super::*;
 
 const MODELS: &str = "[provider.p]\nbase_url = \"https://a/v1\"\n\
-    [[model]]\nname = \"big\"\nkind = \"openai\"\nprovider = \"p\"\ncontext_tokens = 9000\n\
+    [[model]]\nname = \"big\"\nkind = \"provider\"\nprovider = \"p\"\ncontext_tokens = 9000\n\
     quality = { default = 0.9 }\nprices = { input = 1, output = 2 }\n\
     [[model]]\nname = \"small\"\nkind = \"llama\"\npath = \"x\"\nquality = { default = 0.4 }\n\
     [[alias]]\nname = \"gpt\"\nmodel = \"big\"\n";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::Secret;
 
-use super::super::{HttpVersion, Provider};
+use super::super::{Continues, Dialect, Endpoint, Hedge, HttpVersion, Provider};
 use crate::file::{Entry, Env, Field, Setting, Table};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -31,9 +31,28 @@ fn provider(name: &str, table: &Table<'_>, env: &Env<'_>) -> Provider {
     let count = |key: &str, low: u64, high: u64| {
         table.optional(key).integer(low..=high).and_then(|number| u32::try_from(number).ok())
     };
+    let dialects = [
+        ("openai", Dialect::OpenAi),
+        ("openai-responses", Dialect::OpenAiResponses),
+        ("azure", Dialect::Azure),
+        ("anthropic", Dialect::Anthropic),
+        ("gemini", Dialect::Gemini),
+    ];
+    let ways = [
+        ("prefill", Continues::Prefill),
+        ("prefix", Continues::Prefix),
+        ("final_message", Continues::FinalMessage),
+    ];
+    let dialect = table.optional("dialect").one_of(&dialects).unwrap_or(Dialect::OpenAi);
+    let endpoints = endpoints(table, env, allow_private_addresses, &mut missing);
     let versions = [("auto", HttpVersion::Auto), ("1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
     Provider {
         name: Arc::from(name),
+        dialect,
+        api_version: api_version(table, dialect),
+        endpoints,
+        hedge: hedge(table),
+        continues: table.optional("continues").one_of(&ways),
         base_url,
         api_key,
         headers,
@@ -47,6 +66,33 @@ fn provider(name: &str, table: &Table<'_>, env: &Env<'_>) -> Provider {
         retries_max: count("retries_max", 0, 10),
         missing: (!missing.is_empty()).then(|| format!("set {}", missing.join(" and "))),
     }
+}
+
+/// Every `[[provider.NAME.endpoint]]`.
+fn endpoints(table: &Table<'_>, env: &Env<'_>, private: bool, missing: &mut Vec<String>) -> Vec<Endpoint> {
+    let mut read = |table: Table<'_>| {
+        let base_url = base_url(&table, env, private, missing);
+        let api_key = secret(&table.optional("api_key"), env, missing);
+        table.finish();
+        Some(Endpoint { base_url: base_url?, api_key })
+    };
+    table.optional("endpoint").tables().into_iter().filter_map(&mut read).collect()
+}
+
+fn api_version(table: &Table<'_>, dialect: Dialect) -> Option<String> {
+    let field = table.optional("api_version");
+    if field.is_given() && dialect != Dialect::Azure {
+        field.wrong("only `dialect = \"azure\"` has an `api_version`; leave it out");
+    }
+    field.text().map(str::to_owned)
+}
+
+fn hedge(table: &Table<'_>) -> Option<Hedge> {
+    let table = table.optional("hedge").table()?;
+    let quantile = table.optional("after_quantile").number(0.5..=0.999).unwrap_or(0.95);
+    let share_max = table.optional("share_max").number(0.001..=0.5).unwrap_or(0.05);
+    table.finish();
+    Some(Hedge { quantile, share_max })
 }
 
 /// The base URL: that of the variable which `base_url_env` names where it is set, else `base_url`.

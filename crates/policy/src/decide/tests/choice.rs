@@ -9,9 +9,9 @@ use crate::{Catalogue, Conditions, Facts, Latency, Learned, Policies, explain};
 
 fn small_world(rules: &str) -> Policies {
     let models = "[provider.p]\nbase_url = \"https://a\"\n\
-        [[model]]\nname = \"cheap\"\nkind = \"openai\"\nprovider = \"p\"\ncontext_tokens = 1000\nsupports = [\"tools\"]\n\
+        [[model]]\nname = \"cheap\"\nkind = \"provider\"\nprovider = \"p\"\ncontext_tokens = 1000\nsupports = [\"tools\"]\n\
         quality = { default = 0.6 }\nprices = { input = 1, output = 1 }\nfirst_token_ms = 100\nper_token_ms = 10\nprompt_token_us = 0\n\
-        [[model]]\nname = \"good\"\nkind = \"openai\"\nprovider = \"p\"\ncontext_tokens = 9000\nsupports = [\"tools\", \"images\", \"json\"]\n\
+        [[model]]\nname = \"good\"\nkind = \"provider\"\nprovider = \"p\"\ncontext_tokens = 9000\nsupports = [\"tools\", \"images\", \"json\"]\n\
         quality = { default = 0.9 }\nprices = { input = 10, output = 10 }\nfirst_token_ms = 50\nper_token_ms = 1\nprompt_token_us = 0\n\
         [[model]]\nname = \"local\"\nkind = \"llama\"\npath = \"x\"\nquality = { default = 0.3 }\nfirst_token_ms = 10\nper_token_ms = 20\nprompt_token_us = 0\n";
     let track = if rules.contains(".question]]") { "" } else { "track = \"external\"\n" };

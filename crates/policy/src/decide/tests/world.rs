@@ -50,8 +50,8 @@ enum Sort {
 /// The table of one model, without its name.
 fn model(sort: Sort) -> impl Strategy<Value = String> {
     let kind = match sort {
-        Sort::External => "kind = \"openai\"\nprovider = \"p\"\n",
-        Sort::Nearby => "kind = \"openai\"\nprovider = \"q\"\ntrack = \"local\"\n",
+        Sort::External => "kind = \"provider\"\nprovider = \"p\"\n",
+        Sort::Nearby => "kind = \"provider\"\nprovider = \"q\"\ntrack = \"local\"\n",
         Sort::Inside => "kind = \"llama\"\npath = \"x\"\n",
     };
     let prices = (0.0..20.0f64, 0.0..20.0f64, prop_oneof![Just(0.0), 0.0..0.01f64]);
