@@ -202,6 +202,9 @@ impl Grounded {
                 },
             },
             Backend::Upstream { upstream, id: model_id } => {
+                if self.decided.plan.on_broken_stream == BrokenStream::Resume && request.stream {
+                    self.decided.sent = Some(Box::new(request.clone()));
+                }
                 let trace = trace_headers(ticket);
                 let called = upstream.chat(model_id, request, deadline, &trace);
                 let answered = ticket.waiting(called).await?;
@@ -426,7 +429,7 @@ pub(super) fn usage_of(completion: &Completion, request: &ChatRequest) -> Usage 
 }
 
 /// The id under which our log and the upstream's can be joined.
-fn trace_headers(ticket: &Ticket) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn trace_headers(ticket: &Ticket) -> Vec<(HeaderName, HeaderValue)> {
     let id = ticket.request_id().clone();
     vec![(HeaderName::from_static("x-request-id"), id)]
 }
