@@ -9,6 +9,7 @@
     reason = "a test that cannot set its scene should fail where it stands"
 )]
 
+mod dialects;
 mod gateway;
 mod http;
 mod provider;
@@ -17,6 +18,7 @@ mod wire;
 
 use std::time::Duration;
 
+pub use dialects::Dialects;
 pub use gateway::{Gateway, Output, binary, question, run};
 pub use http::{Answer, Events, Request, raw};
 pub use provider::{Attempt, Provider};

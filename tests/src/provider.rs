@@ -234,10 +234,32 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
+/// One request, with its path and query.
+pub(crate) struct Incoming {
+    pub(crate) path: String,
+    pub(crate) body: Value,
+    headers: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// A header's value, empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
+}
+
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Attempt> {
+    let Incoming { body, headers, .. } = read_incoming(reader)?;
+    let model = body["model"].as_str().unwrap_or_default().to_owned();
+    Some(Attempt { model, body, headers })
+}
+
+/// Reads a request; `None` at the end of the connection.
+pub(crate) fn read_incoming(reader: &mut BufReader<TcpStream>) -> Option<Incoming> {
     let mut headers = Vec::new();
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|size| *size > 0)?;
+    let mut first = String::new();
+    reader.read_line(&mut first).ok().filter(|size| *size > 0)?;
+    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|size| *size > 0)?;
@@ -248,8 +270,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Attempt> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body: Value = serde_json::from_slice(&body).ok()?;
-    let model = body["model"].as_str().unwrap_or_default().to_owned();
-    Some(Attempt { model, body, headers })
+    Some(Incoming { path, body, headers })
 }
 
 struct Reply<'a> {

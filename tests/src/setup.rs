@@ -23,7 +23,12 @@ impl Setup {
     /// A gateway on ports of the system's choice, whose models are all served by `provider`. Each has a provider entry of
     /// its own in `models.toml`, so that one that fails does not open the breaker of another.
     pub fn new(provider: &Provider, models: &[&str]) -> Self {
-        let setup = Self::cold(&models_toml(&provider.base_url(), models));
+        Self::of(&models_toml(&provider.base_url(), models))
+    }
+
+    /// A gateway on ports of the system's choice with this `models.toml`.
+    pub fn of(models: &str) -> Self {
+        let setup = Self::cold(models);
         let trained = trained_classifier();
         let state = setup.path("var");
         fs::create_dir_all(&state).unwrap();
