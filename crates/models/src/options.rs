@@ -11,7 +11,6 @@ use api::{Error, Secret};
 use dialects::Wire;
 
 use crate::address::Guard;
-use crate::continuation::Continuation;
 use crate::hedge::Hedge;
 use crate::site::{EndpointOptions, Site};
 
@@ -47,8 +46,6 @@ pub struct UpstreamOptions {
     pub api_version: String,
     /// Second attempts at calls that are slow to begin. Default: none.
     pub hedge: Option<Hedge>,
-    /// How its models are told to go on with an answer that was cut. Default: they cannot.
-    pub continues: Option<Continuation>,
     /// Loopback, private and link-local addresses, and plain `http://`, are allowed. Default: no.
     pub allow_private_addresses: bool,
     /// PEM certificates to trust besides the system's.
@@ -88,7 +85,6 @@ impl UpstreamOptions {
             endpoints: Vec::new(),
             api_version: "2024-10-21".to_owned(),
             hedge: None,
-            continues: None,
             allow_private_addresses: false,
             ca_file: None,
             http_version: HttpVersion::Auto,

@@ -19,7 +19,6 @@ use crate::backoff::Jitter;
 use crate::budget::Budget;
 use crate::clock::{Clock, Limits};
 use crate::connect::{Client, Pool, Upstreams};
-use crate::continuation::Continuation;
 use crate::endpoints::{Chosen, Endpoint, Endpoints, Visited};
 use crate::failure::{Again, Failure};
 use crate::hedge::Hedging;
@@ -185,11 +184,6 @@ impl Upstream {
     /// The operator's name for it.
     pub fn name(&self) -> &str {
         &self.0.options.name
-    }
-
-    /// How its models are told to go on with an answer that was cut, as [`crate::continuing`] writes it.
-    pub fn continues(&self) -> Option<Continuation> {
-        self.0.options.continues
     }
 
     /// How it is doing.

@@ -36,7 +36,7 @@ impl Called {
     pub(crate) fn relay(self) -> Response<Body> {
         let Self { decided, answer, sources } = self;
         match answer {
-            Answer::Whole(completion) if !decided.request.stream => relay_whole(decided, completion),
+            Answer::Whole(completion) if !decided.request.stream => relay_whole(decided, *completion),
             Answer::Whole(completion) => {
                 let chunks = stream::iter(completion.into_chunks().into_iter().map(Ok));
                 relay_stream(decided, Box::pin(chunks), Vec::new(), true)
@@ -149,6 +149,10 @@ impl Pump {
 
     /// Passes a chunk on, without the usage, which has its own place at the end.
     async fn pass(&mut self, mut chunk: Chunk) -> bool {
+        if chunk.created == 0 {
+            // Not every dialect says when.
+            chunk.created = self.decided.ticket.record.at_ms / 1000;
+        }
         if self.decided.ticket.record.first_token_ms.is_none() {
             self.decided.ticket.record.first_token_ms =
                 Some(self.decided.ticket.elapsed().as_secs_f64() * 1e3);
