@@ -18,6 +18,7 @@
 //! | `garbage`         | answers 200 with something that is no JSON                                        |
 //! | `garbage-head`    | answers with something that is no HTTP                                            |
 //! | `redirect`        | answers with a redirect to another server                                         |
+//! | `continues`       | `ok`; continues the beginning of an answer that stands at the end of the messages |
 //! | `scripted`        | answers what [`Provider::answering`] was given, with a usage of the texts' lengths |
 //!
 //! What follows a `+` in a model's name only makes it another model: `ok+1`.
@@ -216,6 +217,9 @@ fn serve(stream: TcpStream, shared: &Shared) {
         } else {
             None
         };
+        let last = attempt.body["messages"].as_array().and_then(|messages| messages.last());
+        let begun = last.filter(|last| last["role"] == "assistant" && last["prefix"] == true);
+        let begun = begun.and_then(|last| last["content"].as_str()).unwrap_or_default().to_owned();
         let earlier = {
             let mut log = shared.log.lock().unwrap();
             let earlier = log.attempts.iter().filter(|attempt| attempt.model == model).count();
@@ -223,7 +227,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
             earlier
         };
         shared.changed.notify_all();
-        let mut reply = Reply { stream: reader.get_mut(), shared, model: &model, streamed, scripted };
+        let mut reply = Reply { stream: reader.get_mut(), shared, model: &model, streamed, scripted, begun };
         if reply.behave(earlier).is_none() {
             return;
         }
@@ -276,6 +280,8 @@ struct Reply<'a> {
     streamed: bool,
     /// What the script has to say.
     scripted: Option<Scripted>,
+    /// The beginning of an answer that is to be continued.
+    begun: String,
 }
 
 impl Reply<'_> {
@@ -325,6 +331,11 @@ impl Reply<'_> {
                 let tokens =
                     json!({"content": [{"token": "Zug", "logprob": -4.0}, {"token": "!", "logprob": -3.0}]});
                 self.told(|body| body["choices"][0]["logprobs"] = tokens)
+            }
+            "continues" => {
+                let answer = wire::ANSWER.strip_prefix(&self.begun).unwrap_or("This is not how I began.");
+                let scripted = Scripted { answer: answer.to_owned(), tokens: wire::TOKENS };
+                self.scripted(&scripted)
             }
             "scripted" => match self.scripted.take() {
                 Some(scripted) => self.scripted(&scripted),

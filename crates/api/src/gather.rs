@@ -25,9 +25,26 @@ impl Gather {
         self.text_bytes
     }
 
+    /// The text of the only answer so far; `None` where there is more than text, which nobody else could continue.
+    pub fn said(&self) -> Option<&str> {
+        let [choice] = self.completion.choices.as_slice() else { return None };
+        let more = choice.message.extra.iter().any(|(key, value)| key != "role" && !value.is_null());
+        choice.message.content.as_deref().filter(|text| !text.is_empty() && !more)
+    }
+
+    /// What the answer is called: its id, when it was made and by which model.
+    pub fn name(&self) -> (&str, u64, &str) {
+        (&self.completion.id, self.completion.created, &self.completion.model)
+    }
+
     /// The usage, once a chunk has brought it.
     pub fn usage(&self) -> Option<&Usage> {
         self.completion.usage.as_ref()
+    }
+
+    /// Leaves out a usage that is not of the whole answer.
+    pub fn forget_usage(&mut self) {
+        self.completion.usage = None;
     }
 
     /// Adds a chunk.

@@ -155,7 +155,9 @@ impl Writer {
         let Some(usage) = usage else { return Ok(sse::DONE) };
         let mut last = answer(&whole.id, whole.created, &whole.model, Vec::new());
         last.insert("usage".to_owned(), json!(usage));
-        last.insert("pointsman".to_owned(), told);
+        if !told.is_null() {
+            last.insert("pointsman".to_owned(), told);
+        }
         let last = sse::data(&last).map_err(Error::internal)?;
         Ok([last, sse::DONE].concat().into())
     }

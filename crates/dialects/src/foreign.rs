@@ -14,7 +14,8 @@ const DIALECTS: [(&str, &str); 3] =
 
 /// Fields that are kept for their own dialect to be given back as they came, and that chat's fields say as well, or that
 /// change no answer.
-const TRANSLATED: [(&str, &str); 5] = [
+const TRANSLATED: [(&str, &str); 6] = [
+    ("anthropic", "effort_of_thinking"),
     ("anthropic", "thinking"),
     ("anthropic", "output_format"),
     ("anthropic", "metadata"),

@@ -1,4 +1,4 @@
-//! Connections: TCP through the address guard, TLS, and one pool per upstream.
+//! Connections: the way there, TLS, and one pool per upstream.
 //!
 //! Owns the trust in certificates and the time that connecting may take. Refuses to follow the process's default TLS
 //! provider: it is ring, chosen here.
@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,16 +25,54 @@ use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
 use crate::address::Guard;
+use crate::lane::Lane;
 use crate::options::{HttpVersion, UpstreamOptions};
-use crate::road::{Lane, Road};
+use crate::road::{Proxies, Road};
 use crate::site::Site;
 
-type Client = legacy::Client<Connector, Full<Bytes>>;
+/// Sends requests over kept connections.
+pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
 /// One upstream's connections, and what they were made from.
 pub(crate) struct Pool {
-    pub(crate) client: Client,
+    client: Mutex<Client>,
+    connector: Connector,
     wiring: Wiring,
+}
+
+impl Pool {
+    fn new(connector: Connector, wiring: Wiring) -> Self {
+        Self { client: Mutex::new(client(&wiring, connector.clone())), connector, wiring }
+    }
+
+    /// The client that all share.
+    pub(crate) fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same without any connection, for a probe: what is kept from before a failure may be dead without showing it,
+    /// and one probe after another would only find that out. Calls under way keep theirs.
+    pub(crate) fn fresh(&self) -> Client {
+        let fresh = client(&self.wiring, self.connector.clone());
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&fresh);
+        fresh
+    }
+}
+
+fn client(wiring: &Wiring, connector: Connector) -> Client {
+    let idle_max = usize::try_from(wiring.idle_connections_max).unwrap_or(usize::MAX);
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_KEPT)
+        .pool_max_idle_per_host(idle_max)
+        .http1_max_buf_size(READ_BYTES_MAX)
+        .http2_only(wiring.http_version == HttpVersion::Http2)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG)
+        .http2_keep_alive_while_idle(true)
+        .build(connector)
 }
 
 /// Everything that connections depend on: keys are not part of it.
@@ -76,9 +114,16 @@ const PONG: Duration = Duration::from_secs(10);
 const READ_BYTES_MAX: usize = 128 << 10;
 
 /// What upstreams share: the trusted certificates, read once, when the first upstream needs them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Upstreams {
     system_roots: Arc<OnceLock<SystemRoots>>,
+    proxies: Proxies,
+}
+
+impl Default for Upstreams {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 struct SystemRoots {
@@ -87,14 +132,19 @@ struct SystemRoots {
 }
 
 impl Upstreams {
-    /// Nothing is read yet.
+    /// With the environment's proxies. No certificate is read yet.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_proxies(Proxies::from_env())
+    }
+
+    /// With these proxies and no others.
+    pub fn with_proxies(proxies: Proxies) -> Self {
+        Self { system_roots: Arc::default(), proxies }
     }
 
     /// A pool for the upstream of `options`, at `sites`.
     pub(crate) fn pool(&self, options: &UpstreamOptions, sites: &[Site]) -> Result<Pool, Error> {
-        self.wired(Wiring::new(options, sites)?, options.guard())
+        self.wired(Wiring::new(options, sites)?, options.guard(), sites)
     }
 
     /// The same, where `before` will not do.
@@ -108,27 +158,15 @@ impl Upstreams {
         if wiring == before.wiring {
             return Ok(Arc::clone(before));
         }
-        self.wired(wiring, options.guard()).map(Arc::new)
+        self.wired(wiring, options.guard(), sites).map(Arc::new)
     }
 
-    fn wired(&self, wiring: Wiring, guard: Guard) -> Result<Pool, Error> {
+    fn wired(&self, wiring: Wiring, guard: Guard, sites: &[Site]) -> Result<Pool, Error> {
         let tls = self.tls(&wiring)?;
         let timeout = wiring.connect_timeout;
-        let connector = Connector { inner: HttpsConnector::from((Road::new(guard, timeout), tls)), timeout };
-        let idle_max = usize::try_from(wiring.idle_connections_max).unwrap_or(usize::MAX);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_KEPT)
-            .pool_max_idle_per_host(idle_max)
-            .http1_max_buf_size(READ_BYTES_MAX)
-            .http2_only(wiring.http_version == HttpVersion::Http2)
-            .http2_adaptive_window(true)
-            .http2_keep_alive_interval(PING)
-            .http2_keep_alive_timeout(PONG)
-            .http2_keep_alive_while_idle(true)
-            .build(connector);
-        Ok(Pool { client, wiring })
+        let road = Road::new(guard, timeout, &self.proxies, sites.iter().map(|site| &site.address))?;
+        let connector = Connector { inner: HttpsConnector::from((road, tls)), timeout };
+        Ok(Pool::new(connector, wiring))
     }
 
     fn tls(&self, wiring: &Wiring) -> Result<ClientConfig, Error> {

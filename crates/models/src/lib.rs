@@ -3,7 +3,7 @@
 //!
 //! Owns every socket that the gateway opens outward. Refuses to decide *which* model answers (that is the plan's), to
 //! follow a redirect, to connect to an address that its guard has not passed, to call a cut answer whole, and to show
-//! a secret. Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY`) are not read.
+//! a secret.
 //!
 //! The order of one call is [`Upstream::chat`]; what can go wrong in it is `failure`.
 
@@ -13,14 +13,18 @@ mod breaker;
 mod budget;
 mod clock;
 mod connect;
+mod continuation;
 mod endpoints;
 mod failure;
 mod hedge;
+mod lane;
 mod latency;
 mod options;
 mod road;
 mod said;
 mod secret;
+#[cfg(test)]
+mod simulation;
 mod site;
 mod slots;
 mod stream;
@@ -30,8 +34,10 @@ mod whole;
 
 pub use breaker::BreakerState;
 pub use connect::Upstreams;
+pub use continuation::{Continuation, continuing};
 pub use hedge::Hedge;
 pub use options::{HttpVersion, UpstreamOptions};
+pub use road::Proxies;
 pub use site::EndpointOptions;
 pub use traffic::Health;
 pub use upstream::{Answered, Upstream};

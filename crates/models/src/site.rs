@@ -40,6 +40,8 @@ impl fmt::Debug for EndpointOptions {
 pub(crate) struct Site {
     /// Without a slash at its end.
     pub(crate) base: String,
+    /// The same, taken apart.
+    pub(crate) address: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) is_tls: bool,
     pub(crate) redactor: Redactor,
@@ -58,6 +60,7 @@ impl Site {
             headers,
             is_tls: uri.scheme() == Some(&Scheme::HTTPS),
             redactor: Redactor::new(secrets, address),
+            address: uri.clone(),
         })
     }
 
@@ -246,6 +249,10 @@ mod tests {
     #[test]
     fn paths_and_keys_follow_the_dialect() {
         check_wire(Wire::Chat, "a b", "/chat/completions", ("authorization", "Bearer hunter2"));
+        check_wire(Wire::Messages, "m", "/messages", ("x-api-key", "hunter2"));
+        check_wire(Wire::Responses, "m", "/responses", ("authorization", "Bearer hunter2"));
+        let path = "/models/gemini-x:streamGenerateContent?alt=sse";
+        check_wire(Wire::Gemini, "gemini-x", path, ("x-goog-api-key", "hunter2"));
         let path = "/openai/deployments/a%20%2Fb/chat/completions?api-version=2024-10-21";
         check_wire(Wire::Azure, "a /b", path, ("api-key", "hunter2"));
     }

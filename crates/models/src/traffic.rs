@@ -162,6 +162,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// Whether it decides if the breaker closes.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.ticket.is_some_and(|ticket| ticket.probe)
+    }
+
     /// The first part of a stream, or all of a whole answer, has come.
     pub(crate) fn opened(&mut self) {
         let now = Instant::now();

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::backoff::Jitter;
 use crate::budget::Budget;
 use crate::clock::{Clock, Limits};
-use crate::connect::{Pool, Upstreams};
+use crate::connect::{Client, Pool, Upstreams};
 use crate::endpoints::{Chosen, Endpoint, Endpoints, Visited};
 use crate::failure::{Again, Failure};
 use crate::hedge::Hedging;
@@ -350,7 +350,8 @@ impl Inner {
     async fn exchange(&self, call: &Call, chosen: Chosen<'_>) -> Result<Begun, Failure> {
         let Chosen { endpoint, mut attempt } = chosen;
         let mut clock = Clock::start(call.limits, call.stream);
-        let response = match self.head(call, endpoint, &mut clock).await {
+        let client = if attempt.is_probe() { self.pool.fresh() } else { self.pool.client() };
+        let response = match self.head(call, endpoint, &client, &mut clock).await {
             Ok(response) => response,
             Err(failure) => return Err(settle(attempt, failure)),
         };
@@ -378,10 +379,11 @@ impl Inner {
         &self,
         call: &Call,
         endpoint: &Endpoint,
+        client: &Client,
         clock: &mut Clock,
     ) -> Result<Response<Incoming>, Failure> {
         let request = self.written(call, endpoint).map_err(Failure::unsupported)?;
-        let response = clock.guard(self.pool.client.request(request)).await?;
+        let response = clock.guard(client.request(request)).await?;
         let response = response.map_err(|error| Failure::exchange(&error, &endpoint.redactor))?;
         let wanted = if call.stream { "text/event-stream" } else { "application/json" };
         let (status, headers) = (response.status(), response.headers());

@@ -44,7 +44,7 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
         BrokenStream::Tell => {}
         BrokenStream::Hold => writeln!(out, "  holds a streamed answer until it is whole")?,
         BrokenStream::Resume => {
-            writeln!(out, "  lets another call continue a streamed answer that breaks off")?
+            writeln!(out, "  lets another call continue a streamed answer that breaks off")?;
         }
     }
     write_second_opinions(out, plan)?;

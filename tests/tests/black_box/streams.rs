@@ -141,3 +141,54 @@ fn a_client_that_leaves_before_the_answer_cancels_the_call() {
     });
     shared().provider.wait_until_left("stall+gone");
 }
+
+/// A gateway whose policy for each `N` asks `cut-N` first and `continues` after it.
+fn gateway_of_cuts(on_broken_stream: &str, cuts: &[usize]) -> (Provider, Gateway, tests::Setup) {
+    let provider = Provider::start();
+    let names: Vec<String> = cuts.iter().map(|bytes| format!("cut-{bytes}")).collect();
+    let models: Vec<&str> = names.iter().map(String::as_str).chain(["ok", "continues"]).collect();
+    let policies: String = names
+        .iter()
+        .map(|name| {
+            format!(
+                "[policy.\"of-{name}\"]\nlike = \"plain\"\ntrack = \"external\"\n\
+                 on_broken_stream = \"{on_broken_stream}\"\nquality_floor = 0.0\n\
+                 targets.external = [\"{name}\", \"continues\"]\n"
+            )
+        })
+        .collect();
+    let setup = setup(&provider, &models)
+        .with_changed(
+            "models.toml",
+            "[provider.\"continues\"]\n",
+            "[provider.\"continues\"]\ncontinues = \"prefix\"\n",
+        )
+        .with("policy.toml", &policies);
+    let gateway = Gateway::start(&setup);
+    (provider, gateway, setup)
+}
+
+fn check_rescued(on_broken_stream: &str, cuts: &[usize]) {
+    let (provider, gateway, _setup) = gateway_of_cuts(on_broken_stream, cuts);
+    for bytes in cuts {
+        let policy = format!("of-cut-{bytes}");
+        let more = json!({"stream_options": {"include_usage": true}, "seed": bytes});
+        let stream = open(&gateway, &policy, more);
+        assert_eq!(stream.status(), 200, "cut after {bytes}");
+        let (told, said) = text(stream.events());
+        assert_eq!(told, ANSWER, "cut after {bytes}: {said:?}");
+        assert_eq!(said, ["stop", "usage", "[DONE]"], "cut after {bytes}");
+    }
+    assert!(!provider.attempts("continues").is_empty());
+}
+
+#[test]
+fn an_answer_cut_anywhere_is_continued_without_a_seam() {
+    let cuts: Vec<usize> = (0..1500).step_by(31).collect();
+    check_rescued("resume", &cuts);
+}
+
+#[test]
+fn a_held_answer_is_whole_whoever_breaks_off() {
+    check_rescued("hold", &[0, 300, 700, 1100]);
+}

@@ -17,7 +17,7 @@ fn each_fault_has_its_status_and_code() {
         ("garbage", 502, "upstream_garbage", None),
         ("garbage-head", 502, "upstream_garbage", None),
         ("redirect", 502, "upstream_redirected", Some(302)),
-        ("error-in-200", 502, "upstream_failed", None),
+        ("error-in-200", 502, "upstream_failed", Some(500)),
         ("cut-0", 502, "upstream_cut", None),
         ("cut-1", 502, "upstream_cut", None),
     ] {

@@ -44,6 +44,7 @@ fn chat(body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     }
     let (mut chat, mut own) = (Map::new(), Map::new());
     let mut messages = Vec::new();
+    let mut thought = None;
     for (key, value) in body.into_iter().filter(|(_, value)| !value.is_null()) {
         match key.as_str() {
             "model" | "max_tokens" | "stream" | "temperature" | "top_p" => {
@@ -65,7 +66,7 @@ fn chat(body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
             }
             "thinking" => {
                 if let Some(effort) = effort(&value) {
-                    chat.entry("reasoning_effort").or_insert_with(|| effort.into());
+                    thought = Some(effort);
                 }
                 own.insert(key, value);
             }
@@ -80,6 +81,10 @@ fn chat(body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
                 own.insert(key, value);
             }
         }
+    }
+    if let (Some(effort), false) = (thought, chat.contains_key("reasoning_effort")) {
+        chat.insert("reasoning_effort".to_owned(), effort.into());
+        own.insert("effort_of_thinking".to_owned(), true.into());
     }
     if !messages.is_empty() {
         chat.insert("messages".to_owned(), Value::Array(messages));

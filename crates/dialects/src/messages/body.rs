@@ -29,7 +29,9 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
         field(key, value, own, &mut body)?;
     }
     calls(chat, &mut body);
-    for (key, value) in own.iter().filter(|(key, _)| *key != "system_in_place") {
+    for (key, value) in
+        own.iter().filter(|(key, _)| !["system_in_place", "effort_of_thinking"].contains(&key.as_str()))
+    {
         join(&mut body, key, value);
     }
     serde_json::to_vec(&body).map(Bytes::from).map_err(Error::internal)
@@ -108,15 +110,8 @@ fn is_default(key: &str, value: &Value) -> bool {
 
 /// Where the client gave a budget of its own, the effort was made of it.
 fn reasoning(value: &Value, own: &Map<String, Value>, body: &mut Map<String, Value>) {
-    let made = match own.get("thinking").and_then(|thinking| thinking["type"].as_str()) {
-        Some("disabled") => value == "none",
-        Some("enabled") => {
-            matches!(value.as_str(), Some("low" | "medium" | "high")) && !own.contains_key("effort")
-        }
-        _ => false,
-    };
     match value.as_str() {
-        _ if made => {}
+        _ if own.contains_key("effort_of_thinking") => {}
         Some("none") => join(body, "thinking", &json!({"type": "disabled"})),
         Some("minimal") => join(body, "output_config", &json!({"effort": "low"})),
         _ => join(body, "output_config", &json!({"effort": value})),
@@ -194,7 +189,12 @@ fn turns(
             _ if message.get("content").is_some_and(Value::is_string) && is_plain(message) => {
                 message["content"].clone()
             }
-            _ => Value::Array(blocks::of_message(&at, message)?),
+            _ => {
+                let mut blocks = blocks::of_message(&at, message)?;
+                // What another provider thought has no seal, and Anthropic takes none without.
+                blocks.retain(|block| block["type"] != "thinking" || block["signature"] != "");
+                Value::Array(blocks)
+            }
         };
         let content = without_empty(content);
         if content.is_null() {

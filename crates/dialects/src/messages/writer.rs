@@ -116,7 +116,11 @@ impl Writer {
             last.insert("annotations".to_owned(), annotations.clone());
         }
         event("message_delta", &Value::Object(last), &mut out)?;
-        event("message_stop", &json!({"type": "message_stop", "pointsman": told}), &mut out)?;
+        let mut stop = json!({"type": "message_stop"});
+        if !told.is_null() {
+            stop["pointsman"] = told.clone();
+        }
+        event("message_stop", &stop, &mut out)?;
         Ok(out.freeze())
     }
 

@@ -68,7 +68,9 @@ impl Writer {
         let mut response = self.client.response(&self.identity, ending.status, &self.output(ending.status));
         answer::close(&mut response, answer, &ending);
         let mut event = object(json!({ "response": response }));
-        event.insert("pointsman".to_owned(), told);
+        if !told.is_null() {
+            event.insert("pointsman".to_owned(), told);
+        }
         self.emit(&format!("response.{}", ending.status), event)?;
         Ok(self.take())
     }

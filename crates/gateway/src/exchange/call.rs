@@ -32,7 +32,7 @@ pub(crate) struct Called {
 
 /// An answer, whole or begun.
 pub(crate) enum Answer {
-    Whole(Completion),
+    Whole(Box<Completion>),
     /// What has been read so far, of which the last chunk says something, and the rest.
     Stream {
         read: Vec<Chunk>,
@@ -83,7 +83,7 @@ impl Grounded {
     fn not_covered(mut self, answer: Completion) -> Called {
         self.decided.ticket.attempt(policy::EXTRACTIVE);
         self.decided.ticket.failed_attempt();
-        Called { decided: self.decided, answer: Answer::Whole(answer), sources: Vec::new() }
+        Called { decided: self.decided, answer: Answer::Whole(Box::new(answer)), sources: Vec::new() }
     }
 
     /// Whether a model's answer is checked against the passages.
@@ -105,7 +105,7 @@ impl Grounded {
                 let whole = self.decided.ticket.waiting(gather(read, rest)).await?;
                 self.accept(model, whole, last).await
             }
-            (Answer::Whole(completion), _) => self.accept(model, completion, last).await,
+            (Answer::Whole(completion), _) => self.accept(model, *completion, last).await,
             (stream, true) => Ok(stream),
         }
     }
@@ -115,6 +115,10 @@ impl Grounded {
         let usage = completion.usage.clone();
         let usage = usage.unwrap_or_else(|| estimated(&self.decided, answer_bytes(&completion)));
         completion.usage = Some(usage.clone());
+        if completion.created == 0 {
+            // Not every dialect says when.
+            completion.created = now_s();
+        }
         self.decided.ticket.charge(&usage);
         if !last {
             check::check(&self.decided.plan.checks, &self.decided.request, &completion)?;
@@ -127,7 +131,7 @@ impl Grounded {
         } else if let Some(ground) = self.ground.as_ref().filter(|_| model != policy::EXTRACTIVE) {
             cite::unchecked(&mut completion, ground, &self.decided.request.contract);
         }
-        Ok(Answer::Whole(completion))
+        Ok(Answer::Whole(Box::new(completion)))
     }
 
     /// Holds an answer against its passages.
@@ -202,6 +206,9 @@ impl Grounded {
                 },
             },
             Backend::Upstream { upstream, id: model_id } => {
+                if self.decided.plan.on_broken_stream == BrokenStream::Resume && request.stream {
+                    self.decided.sent = Some(Box::new(request.clone()));
+                }
                 let trace = trace_headers(ticket);
                 let called = upstream.chat(model_id, request, deadline, &trace);
                 let answered = ticket.waiting(called).await?;
@@ -215,7 +222,7 @@ impl Grounded {
             }
         };
         match reply {
-            Reply::Whole(completion) => Ok(Answer::Whole(*completion)),
+            Reply::Whole(completion) => Ok(Answer::Whole(completion)),
             Reply::Stream(rest) => begin(ticket, rest).await,
         }
     }
@@ -426,7 +433,7 @@ pub(super) fn usage_of(completion: &Completion, request: &ChatRequest) -> Usage 
 }
 
 /// The id under which our log and the upstream's can be joined.
-fn trace_headers(ticket: &Ticket) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn trace_headers(ticket: &Ticket) -> Vec<(HeaderName, HeaderValue)> {
     let id = ticket.request_id().clone();
     vec![(HeaderName::from_static("x-request-id"), id)]
 }

@@ -43,6 +43,8 @@ pub(crate) struct Decided {
     pub(crate) plan: Arc<Plan>,
     /// Whether the prompt of the last call carried examples of its task; `None` where there were none to be shown.
     pub(crate) with_examples: Option<bool>,
+    /// What the target was sent that streams the answer, where another may have to continue it.
+    pub(crate) sent: Option<Box<ChatRequest>>,
 }
 
 /// A request whose worst case is paid for.
@@ -84,7 +86,17 @@ impl Classified {
                 });
                 ticket.stage("decide");
                 let key = key.filter(|_| plan.cache.write);
-                Ok(Decided { ticket, wishes, request, client, key, insight, plan, with_examples: None })
+                Ok(Decided {
+                    ticket,
+                    wishes,
+                    request,
+                    client,
+                    key,
+                    insight,
+                    plan,
+                    with_examples: None,
+                    sent: None,
+                })
             }
             Err(error) => Err(ticket.refuse(&error)),
         }

@@ -27,6 +27,7 @@ mod ground;
 mod read;
 mod recall;
 mod relay;
+mod resume;
 mod route;
 mod shadow;
 mod ticket;

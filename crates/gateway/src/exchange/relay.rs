@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::call::{Answer, Called, estimated};
 use super::decide::Decided;
+use super::resume::Resume;
 use super::{Ticket, annotate, audit, shadow, sources};
 use crate::answered::{self, Answered, LABEL_BYTES_MAX};
 use crate::body::{Body, fed, whole};
@@ -35,7 +36,7 @@ impl Called {
     pub(crate) fn relay(self) -> Response<Body> {
         let Self { decided, answer, sources } = self;
         match answer {
-            Answer::Whole(completion) if !decided.request.stream => relay_whole(decided, completion),
+            Answer::Whole(completion) if !decided.request.stream => relay_whole(decided, *completion),
             Answer::Whole(completion) => {
                 let chunks = stream::iter(completion.into_chunks().into_iter().map(Ok));
                 relay_stream(decided, Box::pin(chunks), Vec::new(), true)
@@ -89,7 +90,8 @@ fn relay_stream(
     stored_headers(response.headers_mut(), &status, None);
     let house = decided.ticket.house.clone();
     let writer = decided.client.writer();
-    let pump = Pump { gather: Gather::new(), writer, decided, feeder, cited, charged };
+    let resume = Resume::of(&decided);
+    let pump = Pump { gather: Gather::new(), writer, resume, decided, feeder, cited, charged };
     house.relays.spawn(pump.run(chunks));
     response
 }
@@ -106,6 +108,8 @@ struct Pump {
     decided: Decided,
     gather: Gather,
     writer: Writer,
+    /// Who could continue the answer; `None` where it is not to be continued.
+    resume: Option<Resume>,
     feeder: mpsc::Sender<Bytes>,
     cited: Vec<api::Citation>,
     /// The usage has been charged with the whole answer.
@@ -114,7 +118,12 @@ struct Pump {
 
 impl Pump {
     async fn run(mut self, mut chunks: Chunks) {
-        let ending = self.carry(&mut chunks).await;
+        let mut ending = self.carry(&mut chunks).await;
+        while let Ending::Broken(error) = &ending {
+            let Some(rest) = self.go_on(error).await else { break };
+            chunks = rest;
+            ending = self.carry(&mut chunks).await;
+        }
         // The upstream is let go before anything else: a client that left pays for no further token.
         drop(chunks);
         self.end(ending).await;
@@ -140,6 +149,10 @@ impl Pump {
 
     /// Passes a chunk on, without the usage, which has its own place at the end.
     async fn pass(&mut self, mut chunk: Chunk) -> bool {
+        if chunk.created == 0 {
+            // Not every dialect says when.
+            chunk.created = self.decided.ticket.record.at_ms / 1000;
+        }
         if self.decided.ticket.record.first_token_ms.is_none() {
             self.decided.ticket.record.first_token_ms =
                 Some(self.decided.ticket.elapsed().as_secs_f64() * 1e3);
@@ -159,9 +172,23 @@ impl Pump {
                 return false;
             }
         }
+        if let Some(resume) = &mut self.resume {
+            resume.fit(&mut chunk, &self.gather);
+        }
         self.gather.push(&chunk);
         let only_usage = chunk.usage.take().is_some() && chunk.choices.is_empty();
-        only_usage || self.emit_pushed(&chunk).await
+        let held_back = self.resume.is_some() && !chunk.says_something() && self.gather.said().is_some();
+        only_usage || held_back || self.emit_pushed(&chunk).await
+    }
+
+    /// Has the answer that broke off continued by somebody who can.
+    async fn go_on(&mut self, error: &Error) -> Option<Chunks> {
+        let resume = self.resume.as_mut()?;
+        let said = self.gather.said()?;
+        let cut = estimated(&self.decided, said.len());
+        let rest = resume.go_on(&mut self.decided, said, cut, error).await?;
+        self.gather.forget_usage();
+        Some(rest)
     }
 
     async fn emit(&mut self, chunk: &Chunk) -> bool {
@@ -213,12 +240,16 @@ impl Pump {
     /// Charges what the target said it used, or, where it was cut off before saying so, an estimate.
     fn charge(&mut self) -> Usage {
         let told = self.gather.usage().cloned();
-        let usage = told.unwrap_or_else(|| estimated(&self.decided, self.gather.text_bytes()));
+        let before = self.resume.as_ref().map_or(0, Resume::bytes_before);
+        let usage = told.unwrap_or_else(|| estimated(&self.decided, self.gather.text_bytes() - before));
         let ticket = &mut self.decided.ticket;
         if !self.charged {
             ticket.charge(&usage);
         }
-        usage
+        match &self.resume {
+            Some(resume) => resume.together(usage),
+            None => usage,
+        }
     }
 
     async fn finish(&mut self, usage: &Usage) {

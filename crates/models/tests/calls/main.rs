@@ -5,6 +5,7 @@
 mod connections;
 mod endpoints;
 mod provider;
+mod proxies;
 mod storms;
 mod streams;
 mod whole;

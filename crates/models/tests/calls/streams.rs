@@ -239,3 +239,33 @@ async fn an_endless_event_is_refused() {
     script.push(Step::Send(vec![b'x'; 6 << 20]));
     check_breaks(script, 1, "upstream_garbage").await;
 }
+
+/// A recorded stream of another dialect, cut at every byte and then closed or reset: only all of it is a whole answer.
+async fn check_cuts(wire: dialects::Wire, recorded: &str) {
+    let whole = Provider::start([streamed(recorded)]).await;
+    let (_, error) =
+        drain(chat(&upstream(&whole, |options| options.wire = wire), &request(STREAM)).await.unwrap()).await;
+    assert_eq!(error, None, "{wire:?}");
+    for cut in 0..=recorded.len() {
+        let sent = [STREAM_HEAD, &piece(&recorded.as_bytes()[..cut])].concat();
+        for end in [Step::Close, Step::Reset] {
+            let provider = Provider::start([vec![Step::Send(sent.clone()), end]]).await;
+            let upstream = upstream(&provider, |options| {
+                options.retries_max = 0;
+                options.wire = wire;
+            });
+            let Ok(answered) = chat(&upstream, &request(STREAM)).await else { continue };
+            let (_, error) = drain(answered).await;
+            // The last line breaks add nothing to an event that says that the answer is whole.
+            let all = recorded.as_bytes()[cut..].trim_ascii().is_empty();
+            assert!(error.is_some() || all, "{wire:?} cut at {cut} is given as whole");
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_of_other_dialects_are_never_whole_when_cut() {
+    use dialects::Wire::{Gemini, Messages};
+    check_cuts(Messages, include_str!("../../../dialects/tests/golden/messages/tools.sse")).await;
+    check_cuts(Gemini, include_str!("../../../dialects/tests/golden/gemini/text.sse")).await;
+}
