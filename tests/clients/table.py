@@ -15,6 +15,7 @@ def main(lines):
     rows = collections.defaultdict(lambda: collections.defaultdict(list))
     for line in lines:
         mark, *rest = line.strip().split("\t")
+        mark = mark.split(" ")[-1]  # the first line stands behind the test's name
         if mark in ("ok", "FAIL") and len(rest) >= 4:
             client, endpoint, provider, _, *detail = rest
             rows[client, endpoint][provider].append((mark, "refused" in "".join(detail)))
