@@ -33,7 +33,7 @@ pub struct Features {
 pub struct Near {
     /// The cosine of the nearest passage.
     pub by_vector: f32,
-    /// The best cosine among BM25's first [`BY_WORDS`] passages, 0 where no words meet.
+    /// The best cosine among BM25's first `BY_WORDS` passages, 0 where no words meet.
     pub by_words: f32,
 }
 

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use serde_json::json;
-use tests::{ANSWER, Gateway, Provider, Request, eventually, question, run};
+use tests::{ANSWER, Events, Gateway, Provider, Request, eventually, question, run};
 
 use crate::house::setup;
 use crate::streams;
@@ -82,27 +82,32 @@ fn a_provider_without_its_key_says_what_to_set() {
     assert!(provider.attempts("ok").is_empty());
 }
 
+/// Streams that are under way when the gateway is told to end.
+const STREAMS: usize = 200;
+
 #[test]
 fn a_drain_finishes_what_is_under_way() {
     let provider = Provider::start();
     let setup = setup(&provider, &["ok", "gated"]);
     let mut gateway = Gateway::start(&setup);
     let body = question("gated", json!({"stream": true}));
-    let mut stream = Request::post("/v1/chat/completions", &body).open(gateway.data);
-    let mut events = vec![stream.next_event().unwrap()];
+    let open = || Request::post("/v1/chat/completions", &body).open(gateway.data);
+    let mut live: Vec<Events> = (0..STREAMS).map(|_| open()).collect();
+    let begun: Vec<String> = live.iter_mut().map(|stream| stream.next_event().unwrap()).collect();
     gateway.signal("TERM");
     gateway.wait_for_log("draining");
     gateway.admin("/readyz").expect(503);
     gateway.admin("/livez").expect(200);
     eventually("new connections are refused", || std::net::TcpStream::connect(gateway.data).is_err());
     provider.open_gate("gated");
-    events.extend(stream.events());
-    let (text, said) = streams::text(events);
-    assert_eq!((text.as_str(), said.last().unwrap().as_str()), (ANSWER, "[DONE]"));
+    for (stream, first) in live.into_iter().zip(begun) {
+        let (text, said) = streams::text([vec![first], stream.events()].concat());
+        assert_eq!((text.as_str(), said.last().unwrap().as_str()), (ANSWER, "[DONE]"));
+    }
     assert!(gateway.wait().success(), "{}", gateway.log());
     let report = run(&setup, &["report", "--json"]).stdout;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    assert_eq!((&report["total"]["requests"], &report["total"]["errors"]), (&json!(1), &json!(0)));
+    assert_eq!((&report["total"]["requests"], &report["total"]["errors"]), (&json!(STREAMS), &json!(0)));
 }
 
 #[test]

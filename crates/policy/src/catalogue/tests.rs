@@ -55,7 +55,7 @@ fn wrong_files_are_told_with_line_and_key() {
             "provider.p.dialect: `claude` is not known; allowed: openai, openai-responses, azure, anthropic, gemini",
         ),
         (format!("{PROVIDER}api_version = \"2024-10-21\""), "provider.p.api_version: only `dialect = \"azure\"` has"),
-        (format!("{PROVIDER}hedge = {{ share_max = 0.9 }}"), "provider.p.hedge.share_max: 0.9 is out of range"),
+        (format!("{PROVIDER}hedge = {{ share_max = 0.9 }}"), "provider.p.hedge.share_max: this number is out of range"),
         (format!("{PROVIDER}continues = \"yes\""), "provider.p.continues: `yes` is not known; allowed: prefill, prefix"),
         (format!("{PROVIDER}[[provider.p.endpoint]]\n"), "provider.p.endpoint[0].base_url: this key is missing"),
         (format!("{PROVIDER}http_version = \"3\""), "provider.p.http_version: `3` is not known; allowed: auto, 1, 2"),
