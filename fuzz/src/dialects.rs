@@ -8,8 +8,8 @@ use api::{ChatRequest, Chunk, Fault, Gather, parse_object};
 use dialects::{Face, Progress, Trouble, Wire};
 use serde_json::{Map, Value};
 
-const WIRES: [Wire; 2] = [Wire::Chat, Wire::Gemini];
-const FACES: [Face; 1] = [Face::Chat];
+const WIRES: [Wire; 4] = [Wire::Chat, Wire::Responses, Wire::Messages, Wire::Gemini];
+const FACES: [Face; 4] = [Face::Chat, Face::Completions, Face::Responses, Face::Messages];
 const EVENT_BYTES_MAX: usize = 256;
 
 /// The events of a stream that comes in `pieces`, and why there are no more.

@@ -20,7 +20,7 @@ class Messages:
     name = "messages"
     cases = list(pairs.CASES)
     reasons = {"end": "end_turn", "length": "max_tokens", "filter": "refusal", "calls": "tool_use"}
-    stops = None  # this dialect's errors have no place for a field's name but their message
+    stops = "stop_sequences"
     errors = {
         400: anthropic.BadRequestError,
         401: anthropic.AuthenticationError,

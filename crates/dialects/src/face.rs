@@ -70,10 +70,12 @@ impl Face {
     }
 
     /// The body of a refusal. `request_id` names the exchange where the dialect has a place for it.
+    /// What a target's dialect has no words for is named as the client called it.
     pub fn refusal(self, error: &Error, request_id: &str) -> Value {
         match self {
-            Self::Messages => messages::refusal(error, request_id),
-            Self::Chat | Self::Completions | Self::Responses => error.body(),
+            Self::Messages => messages::refusal(&messages::in_own_words(error.clone()), request_id),
+            Self::Responses => responses::in_own_words(error.clone()).body(),
+            Self::Chat | Self::Completions => error.body(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod usage;
 mod writer;
 
 pub(crate) use answer::{refusal, whole, write_whole};
+pub(crate) use ask::in_own_words;
 pub(crate) use ask::read;
 pub use ask::read_for_count;
 pub(crate) use body::body;

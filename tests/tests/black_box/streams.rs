@@ -192,3 +192,33 @@ fn an_answer_cut_anywhere_is_continued_without_a_seam() {
 fn a_held_answer_is_whole_whoever_breaks_off() {
     check_rescued("hold", &[0, 300, 700, 1100]);
 }
+
+#[test]
+fn a_usage_that_the_provider_does_not_tell_is_estimated_and_called_so() {
+    for (model, called) in [("ok", ""), ("no-usage", "estimated")] {
+        let answer = shared().gateway.ask(model, json!({"seed": 901})).expect(200);
+        assert_eq!(answer.header("x-pointsman-usage"), called, "{model}");
+        let more = json!({"seed": 902, "stream_options": {"include_usage": true}});
+        let events = open(&shared().gateway, model, more).events();
+        let last: Value = serde_json::from_str(&events[events.len() - 2]).unwrap();
+        assert_eq!(last["pointsman"]["usage"].as_str().unwrap_or(""), called, "{model}: {last}");
+    }
+}
+
+#[test]
+fn what_nobody_can_continue_is_told() {
+    let provider = Provider::start();
+    let setup = setup(&provider, &["cut-700", "ok", "e500"])
+        .with_changed("models.toml", "[provider.\"e500\"]\n", "[provider.\"e500\"]\ncontinues = \"prefix\"\n")
+        .with(
+            "policy.toml",
+            "[policy.unlucky]\nlike = \"plain\"\ntrack = \"external\"\non_broken_stream = \"resume\"\n\
+             quality_floor = 0.0\ntargets.external = [\"cut-700\", \"e500\"]\n",
+        );
+    let gateway = Gateway::start(&setup);
+    let (told, said) = text(open(&gateway, "unlucky", json!({})).events());
+    assert!(ANSWER.starts_with(&told) && !told.is_empty() && told != ANSWER, "{told}");
+    assert_eq!(said, ["error:upstream_cut"]);
+    let asked = provider.last("e500").body["messages"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(asked, json!({"role": "assistant", "content": told, "prefix": true}));
+}

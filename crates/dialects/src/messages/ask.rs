@@ -22,11 +22,11 @@ pub(crate) fn read(body: Map<String, Value>) -> Result<ChatRequest, Error> {
 /// # Errors
 /// A 400 naming the first field that is not what it should be, in the client's words.
 pub fn read_for_count(body: Map<String, Value>) -> Result<ChatRequest, Error> {
-    ChatRequest::from_body(chat(body)?).map_err(renamed)
+    ChatRequest::from_body(chat(body)?).map_err(in_own_words)
 }
 
 /// Errors of the chat body, in the names of the client's own fields.
-fn renamed(mut error: Error) -> Error {
+pub(crate) fn in_own_words(mut error: Error) -> Error {
     for (chat, own) in [("stop", "stop_sequences"), ("response_format", "output_config.format")] {
         if error.param.as_deref().is_some_and(|param| param.split('.').next() == Some(chat)) {
             error.param = Some(own.to_owned());

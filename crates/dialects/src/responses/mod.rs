@@ -36,7 +36,7 @@ pub(crate) use answer::Client;
 pub(crate) use answer::whole;
 pub(crate) use body::body;
 pub(crate) use reader::Reader;
-pub(crate) use request::read;
+pub(crate) use request::{in_own_words, read};
 pub(crate) use writer::Writer;
 
 /// The name of what is kept for this dialect.

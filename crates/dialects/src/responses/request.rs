@@ -159,7 +159,7 @@ fn log_probabilities(chat: &mut Map<String, Value>, own: &mut Map<String, Value>
 }
 
 /// An error about the chat form, in words of this dialect.
-fn in_own_words(mut error: Error) -> Error {
+pub(crate) fn in_own_words(mut error: Error) -> Error {
     const NAMES: [(&str, &str); 4] = [
         ("max_completion_tokens", "max_output_tokens"),
         ("response_format.json_schema", "text.format"),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Chunk, Chunks, Completion, Error, Gather, Usage};
+use api::{Chunk, Chunks, Completion, Error, Gather, Usage, UsageBasis};
 use bytes::Bytes;
 use cache::{CacheStatus, Entry, Key, Origin};
 use dialects::{Client, Writer};
@@ -120,7 +120,17 @@ impl Pump {
     async fn run(mut self, mut chunks: Chunks) {
         let mut ending = self.carry(&mut chunks).await;
         while let Ending::Broken(error) = &ending {
-            let Some(rest) = self.go_on(error).await else { break };
+            // What broke off is let go before somebody else is asked.
+            chunks = Box::pin(stream::empty());
+            let feeder = self.feeder.clone();
+            let rest = tokio::select! {
+                () = feeder.closed() => {
+                    ending = Ending::ClientLeft;
+                    break;
+                }
+                rest = self.go_on(error) => rest,
+            };
+            let Some(rest) = rest else { break };
             chunks = rest;
             ending = self.carry(&mut chunks).await;
         }
@@ -241,7 +251,10 @@ impl Pump {
     fn charge(&mut self) -> Usage {
         let told = self.gather.usage().cloned();
         let before = self.resume.as_ref().map_or(0, Resume::bytes_before);
-        let usage = told.unwrap_or_else(|| estimated(&self.decided, self.gather.text_bytes() - before));
+        let new_bytes = self.gather.text_bytes().saturating_sub(before);
+        // Whoever was to continue has said nothing; what broke off is paid for.
+        self.charged |= told.is_none() && before > 0 && new_bytes == 0;
+        let usage = told.unwrap_or_else(|| estimated(&self.decided, new_bytes));
         let ticket = &mut self.decided.ticket;
         if !self.charged {
             ticket.charge(&usage);
@@ -271,6 +284,9 @@ impl Pump {
             "saved_usd": ticket.saved().usd(),
             "attempts": ticket.record.attempts,
         });
+        if ticket.record.tokens.basis == UsageBasis::Estimated {
+            totals["usage"] = json!("estimated");
+        }
         if self.decided.wishes.explain {
             totals["explanation"] = explain::json(&self.decided.plan, &self.decided.insight.signals);
         }

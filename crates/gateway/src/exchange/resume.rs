@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use api::{BrokenStream, Chunk, Chunks, Error, Gather, Reply, Usage};
+use api::{BrokenStream, Chunk, Chunks, Error, Fault, Gather, Reply, Usage};
 use futures_util::stream;
 use models::Continuation;
 use policy::{Continues, ModelKind};
@@ -79,6 +79,10 @@ impl Resume {
         cut: Usage,
         error: &Error,
     ) -> Option<Chunks> {
+        if error.fault == Fault::UpstreamRefused {
+            // What a provider does not want to say is not asked of another.
+            return None;
+        }
         self.held.clear();
         let new_bytes = said.len().saturating_sub(self.bytes_before);
         let cut = Usage::estimated(cut.prompt_tokens, new_bytes.div_ceil(4) as u64);

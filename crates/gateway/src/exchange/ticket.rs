@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::{Error, Fault, Money, Plan, Source, Tenant, Usage};
+use api::{Error, Fault, Money, Plan, Source, Tenant, Usage, UsageBasis};
 use cache::Forwarded;
 use dialects::Face;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -287,6 +287,9 @@ impl Ticket {
     pub(crate) fn decorate_cost(&self, headers: &mut HeaderMap) {
         put(headers, "x-pointsman-cost-usd", &self.record.cost.to_string());
         put(headers, "x-pointsman-saved-usd", &self.saved().to_string());
+        if self.record.tokens.basis == UsageBasis::Estimated {
+            put(headers, "x-pointsman-usage", "estimated");
+        }
     }
 
     /// What was saved against the reference model; negative where it would have been cheaper.

@@ -11,7 +11,7 @@ use super::estimate::{Estimate, Learnt, LeftOut, WithVectors, WordsAlone};
 /// Fewer questions of a side say too little.
 const QUESTIONS_MIN: usize = 20;
 
-/// Rounds over all coefficients. After a hundred none of the fits on five sets moved in its third digit.
+/// Rounds over all coefficients: more than enough for a dozen of them, and a second at most.
 const ROUNDS: usize = 400;
 
 /// Keeps the coefficients of sides that can be parted altogether from growing without end.
