@@ -143,6 +143,7 @@ fn turns(
                 let mut blocks = blocks::of_message(&at, message)?;
                 // What another provider thought has no seal, and Anthropic takes none without.
                 blocks.retain(|block| block["type"] != "thinking" || block["signature"] != "");
+                blocks.iter_mut().for_each(forget_others);
                 Value::Array(blocks)
             }
         };
@@ -179,8 +180,15 @@ fn turns(
     Ok(())
 }
 
+/// Takes out what other providers leave on a call for their own next turn: Anthropic refuses fields that it does not know.
+fn forget_others(block: &mut Value) {
+    if let Some(block) = block.as_object_mut().filter(|block| text(block, "type") == Some("tool_use")) {
+        block.retain(|key, _| !["provider_specific_fields", "extra_content"].contains(&key.as_str()));
+    }
+}
+
 /// What a chat message may hold that has its own place in a turn, or none because only its writer can read it.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "role",
     "content",
     "name",
@@ -196,6 +204,8 @@ const KNOWN: [&str; 15] = [
     "function_call",
     "is_error",
     "cache_control",
+    "extra_content",
+    "reasoning_details",
 ];
 
 fn refuse_words(at: &str, message: &Map<String, Value>) -> Result<(), Error> {
