@@ -160,8 +160,10 @@ pub(super) fn stop_reason(choice: &Choice) -> Value {
         return word.into();
     }
     let has_calls = !blocks::objects(&choice.message.extra, "tool_calls").is_empty();
+    let refuses = text(&choice.message.extra, "refusal").is_some_and(|refusal| !refusal.is_empty());
     match choice.finish_reason.as_deref() {
         None => Value::Null,
+        Some("stop") if refuses => "refusal".into(),
         Some("length") => "max_tokens".into(),
         Some("content_filter") => "refusal".into(),
         Some("tool_calls" | "function_call") => "tool_use".into(),

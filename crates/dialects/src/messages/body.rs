@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::blocks::{self, given, keep_rest, text};
 use super::{MAX_TOKENS_DEFAULT, OWN, tools};
-use crate::foreign::{foreign, unsupported};
+use crate::foreign::{foreign, is_reserved, unsupported};
 
 /// Anthropic's own fields, which a chat client may give as they are.
 const ITS_OWN: [&str; 7] =
@@ -54,8 +54,10 @@ fn field(
     body: &mut Map<String, Value>,
 ) -> Result<(), Error> {
     match key {
-        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" | OWN => {}
+        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" => {}
         "tool_choice" | "parallel_tool_calls" => {}
+        // What is under another dialect's key are hints: anything else has been refused.
+        _ if is_reserved(key) => {}
         "metadata" | "prompt_cache_key" | "prompt_cache_retention" | "safety_identifier" => {}
         "temperature" if value.as_f64().is_some_and(|number| number > 1.0) => {
             return Err(unsupported(key, "`temperature` must be a number from 0 to 1 for this target."));
