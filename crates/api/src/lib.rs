@@ -39,4 +39,4 @@ pub use reply::{
 pub use secret::Secret;
 pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};
 pub use template::{Captures, Template};
-pub use tenant::Tenant;
+pub use tenant::{Priority, Tenant};

@@ -277,6 +277,8 @@ impl Decider {
                 .aliases()
                 .map(|(alias, model)| (alias.to_owned(), model.provider().to_owned())),
         );
+        let services = live.policies.catalogue().services().iter();
+        all.extend(services.map(|service| (service.name.to_string(), service.provider.name.to_string())));
         all.extend(self.tasks.load().iter().map(|task| ours(&format!("task/{}", task.name))));
         all.push(ours(&self.settings.encoder.name));
         all

@@ -4,6 +4,7 @@
 //! line. What it knows of deciding, finding, calling and paying is in its sibling crates.
 
 mod admin;
+mod admission;
 mod answered;
 mod body;
 mod cli;
@@ -28,6 +29,7 @@ mod serve;
 mod settings;
 mod stated;
 mod stores;
+mod surroundings;
 mod tasks;
 mod training;
 mod vector_stores;

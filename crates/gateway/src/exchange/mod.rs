@@ -3,7 +3,7 @@
 //!
 //! | stage    | file        | what it may refuse with                                     |
 //! |----------|-------------|-------------------------------------------------------------|
-//! | admit    | `admit.rs`  | 400 a header, 401 the key                                   |
+//! | admit    | `admit.rs`  | 400 a header, 401 the key, 503 too many requests            |
 //! | read     | `read.rs`   | 400, 408, 413, 415, 422; 404 the model                      |
 //! | recall   | `recall.rs` | 504 `only-if-cached` without a stored answer                |
 //! | classify | `decide.rs` | -                                                           |

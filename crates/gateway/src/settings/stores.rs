@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{DEFAULT_STORE, Secret};
 use knowledge::Corpus;
-use policy::file::{Field, Setting, Table};
+use policy::file::{Field, Table};
 
 use super::Reader;
 
@@ -115,7 +115,7 @@ impl Reader<'_> {
     }
 
     fn place(&self, name: &str, table: Option<&Table<'_>>, default: PathBuf) -> Place {
-        let path = table.and_then(|table| self.given(&table.optional("path")));
+        let path = table.and_then(|table| table.optional("path").given(self.env));
         let path = path.map_or(default, |path| self.folder.join(path));
         let url_field = table.map(|table| table.optional("url"));
         let [token, database, collection] =
@@ -127,28 +127,17 @@ impl Reader<'_> {
             }
             return Place::Folder(path);
         };
-        let url = self.given(&url_field).unwrap_or_default();
+        let url = url_field.given(self.env).unwrap_or_default();
         if !url.starts_with("http://") && !url.starts_with("https://") {
             url_field.wrong(format!("`{url}` is no URL; allowed: http://HOST:PORT or https://HOST:PORT"));
         }
-        let given = |field: &Option<Field<'_>>| field.as_ref().and_then(|field| self.given(field));
+        let given = |field: &Option<Field<'_>>| field.as_ref().and_then(|field| field.given(self.env));
         Place::Milvus {
             url,
             token: given(&token).map(Secret::new),
             database: given(&database),
             sources: path,
             collection: given(&collection).unwrap_or_else(|| format!("pointsman_{}", name.replace('-', "_"))),
-        }
-    }
-
-    /// A text, maybe out of the environment; a variable that is not set is a mistake.
-    fn given(&self, field: &Field<'_>) -> Option<String> {
-        match field.setting(self.env)? {
-            Setting::Value(text) => Some(text),
-            Setting::Unset(variable) => {
-                field.wrong(format!("the environment variable `{variable}` is not set"));
-                None
-            }
         }
     }
 }
