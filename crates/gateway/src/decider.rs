@@ -153,7 +153,7 @@ impl Decider {
         let sight = match self.sight(store, tenant, reach) {
             Ok(mut sight) => {
                 // What is found for the coverage is what a plan then reads.
-                sight.options.passages_max = policy.passages_max();
+                sight.find(policy.passages_max());
                 Some(sight).filter(|_| self.is_ready(store, tenant))
             }
             // The caller asked for it, and should hear that it is not there.

@@ -120,6 +120,7 @@ impl Files {
         let tasks = TaskSpecs::parse(&self.tasks, &catalogue).map_err(|mistakes| mistakes.to_string());
         let mut wrong: Vec<String> =
             settings.tenants.iter().filter_map(|tenant| tenant.unknown_policy(&policies)).collect();
+        wrong.extend(settings.stores.iter().filter_map(|store| store.unknown_reranker(policies.catalogue())));
         match tasks {
             Ok(tasks) if wrong.is_empty() => Ok((policies, tasks)),
             tasks => {

@@ -14,6 +14,7 @@ mod decider;
 mod decisions;
 mod exchange;
 mod explain;
+mod framing;
 mod house;
 mod journal;
 mod latencies;

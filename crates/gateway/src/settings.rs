@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use api::{Priority, Secret, Tenant};
 use policy::file::{Document, Env, Mistakes, Setting, Table};
-pub(crate) use stores::{Place, StoreSettings};
+pub(crate) use stores::{Place, Reranker, StoreSettings};
 
 /// A checked `gateway.toml`. Paths are resolved against the file's own folder.
 #[derive(Debug)]

@@ -193,6 +193,11 @@ impl Ticket {
         self.reservation = Some(reservation);
     }
 
+    /// The prompt has so many tokens, by estimate.
+    pub(crate) fn expect(&mut self, prompt_tokens: u64) {
+        self.prompt_tokens = prompt_tokens;
+    }
+
     /// A target has been called.
     pub(crate) fn attempt(&mut self, model: &str) {
         model.clone_into(&mut self.record.model);
@@ -215,6 +220,11 @@ impl Ticket {
         self.record.tokens.basis = tokens.basis;
         let reference = self.live.reference_cost(&self.record.policy, usage);
         self.record.reference_cost = reference.unwrap_or(self.record.cost);
+    }
+
+    /// Adds what somebody has used besides the model that answers.
+    pub(crate) fn charge_aside(&mut self, model: &str, usage: &Usage) {
+        self.record.cost += self.live.prices(model).cost(usage);
     }
 
     /// A second attempt was made beside the one that answers: its prompt has been read as well.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::{DEFAULT_STORE, Secret};
 use knowledge::Corpus;
 use policy::file::{Field, Table};
+use policy::{Catalogue, Duty};
 
 use super::Reader;
 
@@ -27,11 +28,28 @@ pub(crate) struct StoreSettings {
     pub(crate) vectors: bool,
     /// The share of the vectors in the fused score, where it is not the default.
     pub(crate) weight_dense: Option<f32>,
+    /// Who puts what is found into its last order, where not the search itself.
+    pub(crate) reranker: Option<Reranker>,
     /// Who may use it, where not everybody.
     pub(crate) tenants: Option<Vec<Arc<str>>>,
 }
 
 impl StoreSettings {
+    /// The mistake of naming a reranker that is not there, in words.
+    pub(crate) fn unknown_reranker(&self, catalogue: &Catalogue) -> Option<String> {
+        let wanted = &self.reranker.as_ref()?.model;
+        if catalogue.service(wanted).is_some_and(|service| service.duty == Duty::Rerank) {
+            return None;
+        }
+        let there = catalogue.services().iter().filter(|service| service.duty == Duty::Rerank);
+        let names: Vec<&str> = there.map(|service| &*service.name).collect();
+        let allowed = if names.is_empty() { "none has `serves = \"rerank\"`".to_owned() } else { names.join(", ") };
+        Some(format!(
+            "gateway.toml: store `{}`: reranker: models.toml has no model `{wanted}` that serves \"rerank\"; allowed: {allowed}",
+            self.name
+        ))
+    }
+
     /// The folder of a store on this host.
     pub(crate) fn folder(&self) -> Option<&PathBuf> {
         match &self.place {
@@ -39,6 +57,15 @@ impl StoreSettings {
             Place::Milvus { .. } => None,
         }
     }
+}
+
+/// A model that reads passages beside the question and ranks them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reranker {
+    /// Its name in `models.toml`.
+    pub(crate) model: Arc<str>,
+    /// How many passages it reads.
+    pub(crate) candidates: usize,
 }
 
 /// Where a store keeps what it holds.
@@ -108,6 +135,7 @@ impl Reader<'_> {
             uploads: switch("uploads").unwrap_or(false),
             vectors: switch("vectors").unwrap_or(true),
             weight_dense: field("weight_dense").and_then(|field| field.probability()),
+            reranker: table.and_then(reranker),
             tenants: field("tenants")
                 .is_some_and(|field| field.is_given())
                 .then(|| tenants.iter().map(|name| Arc::from(name.as_str())).collect()),
@@ -140,6 +168,16 @@ impl Reader<'_> {
             collection: given(&collection).unwrap_or_else(|| format!("pointsman_{}", name.replace('-', "_"))),
         }
     }
+}
+
+fn reranker(table: &Table<'_>) -> Option<Reranker> {
+    let candidates = table.optional("rerank_candidates");
+    let model = table.optional("reranker");
+    if candidates.is_given() && !model.is_given() {
+        candidates.wrong("belongs to a `reranker`: name a model of models.toml that serves \"rerank\"");
+    }
+    let candidates = candidates.integer(2..=200).unwrap_or(30);
+    Some(Reranker { model: Arc::from(model.text()?), candidates: usize::try_from(candidates).ok()? })
 }
 
 fn is_name(name: &str) -> bool {
