@@ -148,13 +148,13 @@ fn tokens(list: &[Value], at: &str) -> Result<Vec<u32>, Error> {
 }
 
 impl Embedded {
-    /// The same, if its vectors have as many numbers as `request` asks for.
+    /// The same, if its vectors have the `dimensions` that were asked for.
     ///
     /// # Errors
-    /// A server that passed over `dimensions`: its vectors fit nothing that the client has.
-    pub fn of(self, request: &EmbeddingsRequest) -> Result<Self, Trouble> {
+    /// The server passed over them: its vectors fit nothing that the client has.
+    pub fn of_length(self, dimensions: Option<u32>) -> Result<Self, Trouble> {
         let given = self.vectors.first().map_or(0, Vec::len);
-        match request.dimensions {
+        match dimensions {
             Some(wanted) if usize::try_from(wanted).ok() != Some(given) => {
                 Err(Trouble::garbage(format!("vectors of {given} numbers where {wanted} were asked for")))
             }

@@ -72,8 +72,8 @@ impl RerankRequest {
         Ok(Self { model, query, documents, top_n, return_documents, extra: body })
     }
 
-    /// How many ranks are wanted.
-    fn wanted(&self) -> usize {
+    /// How many ranks are wanted: `top_n`, or as many as there are documents.
+    pub fn wanted(&self) -> usize {
         self.top_n.unwrap_or(usize::MAX).min(self.documents.len())
     }
 }
@@ -109,12 +109,12 @@ fn document(place: usize, value: Value) -> Result<String, Error> {
 }
 
 impl Reranked {
-    /// The same with as many results as `request` asks for.
+    /// The best `wanted` of them.
     ///
     /// # Errors
     /// There are fewer.
-    pub fn of(mut self, request: &RerankRequest) -> Result<Self, Trouble> {
-        let (given, wanted) = (self.results.len(), request.wanted());
+    pub fn best(mut self, wanted: usize) -> Result<Self, Trouble> {
+        let given = self.results.len();
         if given < wanted {
             return Err(Trouble::garbage(format!("{given} ranks of {wanted}")));
         }
