@@ -39,7 +39,10 @@ fn ambiguous_requests_are_refused_and_end_the_connection() {
             format!("host: a\r\nconnection: close, Authorization\r\ncontent-length: {length}\r\n"),
         ),
         ("a key under another name", format!("host: a\r\nx_api_key: k\r\ncontent-length: {length}\r\n")),
-        ("a second length under another name", format!("host: a\r\ncontent-length: {length}\r\ncontent_length: 5\r\n")),
+        (
+            "a second length under another name",
+            format!("host: a\r\ncontent-length: {length}\r\ncontent_length: 5\r\n"),
+        ),
     ] {
         check(what, &(post(&head, BODY) + smuggled), &[400]);
     }

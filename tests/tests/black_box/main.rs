@@ -25,3 +25,4 @@ mod streams;
 mod tasks;
 mod tracks;
 mod upstreams;
+mod vectors;

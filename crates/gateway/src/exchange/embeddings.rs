@@ -35,9 +35,8 @@ async fn embeddings_or_refuse(arrived: Arrived) -> Step<Response<Body>> {
 async fn embed(serving: &mut Serving, request: EmbeddingsRequest, tokens: u64) -> Result<Embedded, Error> {
     if let Answerer::Service(service) = &serving.answerer {
         let service = Arc::clone(service);
-        let asking = async |call: Call<'_>| {
-            call.upstream.embed(call.id, &request, call.deadline, call.trace).await
-        };
+        let asking =
+            async |call: Call<'_>| call.upstream.embed(call.id, &request, call.deadline, call.trace).await;
         return serving.ask(&service, tokens, asking).await;
     }
     let settings = &serving.ticket.house.decider.settings.encoder;

@@ -23,7 +23,8 @@ impl Decided {
     /// The most that ranking the passages may cost; `None` where nobody is asked.
     pub(super) fn rerank_cost_max(&self) -> Option<Money> {
         let grounding = self.plan.grounding.as_ref()?;
-        let sight = self.ticket.house.decider.sight(&grounding.store, &self.ticket.tenant, &self.wishes.reach);
+        let sight =
+            self.ticket.house.decider.sight(&grounding.store, &self.ticket.tenant, &self.wishes.reach);
         let reranker = sight.ok()?.reranker.filter(|reranker| self.may_ask(reranker))?;
         let passages = reranker.candidates as u64;
         let question = self.insight.signals.tokens_in.saturating_mul(passages);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use api::{Embed, Error, Usage, cosine};
+use api::{Embed, Error, Usage, Vector, cosine};
 use dialects::{Ranked, RerankRequest, Reranked};
 use http::Response;
 use policy::Duty;
@@ -54,7 +54,7 @@ fn by_meaning(encoder: &classify::Encoder, request: &RerankRequest) -> Result<Re
     let Some((question, documents)) = vectors.split_first() else {
         return Err(Error::internal("the encoder gave no vector"));
     };
-    let ranked = |(index, document)| {
+    let ranked = |(index, document): (usize, &Vector)| {
         // An opposite meaning is no more relevant than none.
         Ranked { index, score: f64::from(cosine(question, document).clamp(0.0, 1.0)) }
     };

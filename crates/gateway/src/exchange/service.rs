@@ -53,8 +53,11 @@ impl Answerer {
         let names: Vec<&str> =
             std::iter::once(encoder.as_str()).chain(others.map(|service| &*service.name)).collect();
         let shown: String = model.chars().take(100).collect();
-        let message =
-            format!("There is no model `{shown}` that serves {}. There are: {}.", duty.name(), names.join(", "));
+        let message = format!(
+            "There is no model `{shown}` that serves {}. There are: {}.",
+            duty.name(),
+            names.join(", ")
+        );
         Err(Error::new(Fault::NotFound, "model_not_found", message).with_param("model"))
     }
 }

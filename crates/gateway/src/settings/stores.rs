@@ -43,7 +43,8 @@ impl StoreSettings {
         }
         let there = catalogue.services().iter().filter(|service| service.duty == Duty::Rerank);
         let names: Vec<&str> = there.map(|service| &*service.name).collect();
-        let allowed = if names.is_empty() { "none has `serves = \"rerank\"`".to_owned() } else { names.join(", ") };
+        let allowed =
+            if names.is_empty() { "none has `serves = \"rerank\"`".to_owned() } else { names.join(", ") };
         Some(format!(
             "gateway.toml: store `{}`: reranker: models.toml has no model `{wanted}` that serves \"rerank\"; allowed: {allowed}",
             self.name
