@@ -21,6 +21,7 @@ mod ask;
 mod blocks;
 mod body;
 mod reader;
+mod tools;
 mod usage;
 mod writer;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::blocks::{self, given, keep_rest, text};
-use super::{MAX_TOKENS_DEFAULT, OWN};
+use super::{MAX_TOKENS_DEFAULT, OWN, tools};
 use crate::foreign::{foreign, unsupported};
 
 /// Anthropic's own fields, which a chat client may give as they are.
@@ -28,7 +28,7 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
     for (key, value) in chat.iter().filter(|(_, value)| !value.is_null()) {
         field(key, value, own, &mut body)?;
     }
-    calls(chat, &mut body);
+    tools::choose(chat, &mut body)?;
     for (key, value) in
         own.iter().filter(|(key, _)| !["system_in_place", "effort_of_thinking"].contains(&key.as_str()))
     {
@@ -65,7 +65,7 @@ fn field(
             let list = if value.is_string() { json!([value]) } else { value.clone() };
             join(body, "stop_sequences", &list);
         }
-        "tools" => join(body, key, &tools(value)?),
+        "tools" => join(body, key, &tools::offered(value)?),
         "response_format" if own.contains_key("output_format") => {}
         "response_format" => match value["type"].as_str() {
             Some("json_schema") => {
@@ -115,56 +115,6 @@ fn reasoning(value: &Value, own: &Map<String, Value>, body: &mut Map<String, Val
         Some("none") => join(body, "thinking", &json!({"type": "disabled"})),
         Some("minimal") => join(body, "output_config", &json!({"effort": "low"})),
         _ => join(body, "output_config", &json!({"effort": value})),
-    }
-}
-
-fn tools(value: &Value) -> Result<Value, Error> {
-    let read = value.as_array().into_iter().flatten().enumerate().map(|(n, tool)| {
-        let wrong =
-            || unsupported(format!("tools[{n}].type"), "This target takes tools of the type function.");
-        let mut tool = tool.as_object().ok_or_else(wrong)?.clone();
-        let kind = text(&tool, "type").unwrap_or_default();
-        if let Some(own) = kind.strip_prefix(OWN).and_then(|kind| kind.strip_prefix('.')) {
-            tool["type"] = own.into();
-            return Ok(Value::Object(tool));
-        }
-        if kind != "function" {
-            return Err(wrong());
-        }
-        let Some(Value::Object(function)) = tool.shift_remove("function") else { return Err(wrong()) };
-        tool.shift_remove("type");
-        let mut made = Map::new();
-        keep_rest(&mut made, &function, &["parameters"]);
-        let schema = given(&function, "parameters").cloned();
-        made.insert(
-            "input_schema".to_owned(),
-            schema.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
-        );
-        keep_rest(&mut made, &tool, &[]);
-        Ok(Value::Object(made))
-    });
-    Ok(Value::Array(read.collect::<Result<_, Error>>()?))
-}
-
-fn calls(chat: &Map<String, Value>, body: &mut Map<String, Value>) {
-    let mut choice = match given(chat, "tool_choice") {
-        Some(Value::String(word)) => json!({"type": if word == "required" { "any" } else { word.as_str() }}),
-        Some(Value::Object(named)) => {
-            json!({"type": "tool", "name": named.get("function").map(|function| &function["name"])})
-        }
-        _ => Value::Null,
-    };
-    let parallel = given(chat, "parallel_tool_calls").and_then(Value::as_bool);
-    if parallel == Some(false) && choice.is_null() && body.contains_key("tools") {
-        choice = json!({"type": "auto"});
-    }
-    if let (Some(parallel), Some(choice)) = (parallel, choice.as_object_mut())
-        && choice["type"] != "none"
-    {
-        choice.insert("disable_parallel_tool_use".to_owned(), (!parallel).into());
-    }
-    if !choice.is_null() {
-        body.insert("tool_choice".to_owned(), choice);
     }
 }
 

@@ -15,6 +15,8 @@ use super::{OWN, answer, usage};
 /// Writes one streamed answer.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
+    /// Tokens that the prompt is held to have, until the target has counted.
+    prompt_tokens: u64,
     has_begun: bool,
     next: u64,
     open: Option<Open>,
@@ -78,6 +80,11 @@ impl Depth {
 }
 
 impl Writer {
+    /// The same with an estimate of the prompt's tokens for the stream's first event.
+    pub(crate) fn with_prompt_tokens(self, prompt_tokens: u64) -> Self {
+        Self { prompt_tokens, ..self }
+    }
+
     /// The events of a chunk.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
         let mut out = BytesMut::new();
@@ -140,7 +147,7 @@ impl Writer {
         }
         let message = json!({
             "id": answer::id(id), "type": "message", "role": "assistant", "model": model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 0, "output_tokens": 0},
+            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": self.prompt_tokens, "output_tokens": 0},
         });
         event("message_start", &json!({"type": "message_start", "message": message}), out)
     }

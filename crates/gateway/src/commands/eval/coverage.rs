@@ -62,6 +62,9 @@ impl Coverage {
     }
 }
 
+/// Questions of each side of which half are enough to learn from.
+const QUESTIONS_MIN: usize = 40;
+
 /// What is to be learnt.
 pub(super) struct Lesson<'a> {
     /// Where it is written.
@@ -86,6 +89,15 @@ pub(super) struct Taught {
 impl Lesson<'_> {
     /// Learns from all questions and writes the file; the figures are those of two halves that teach each other.
     pub(super) fn teach(&self, own: &[Features], other: &[Features]) -> Result<Taught, Failure> {
+        if own.len().min(other.len()) < QUESTIONS_MIN {
+            let said = format!(
+                "there are {} questions of the corpus and {} foreign ones; at least {QUESTIONS_MIN} of each are needed, since \
+                 each half is held against what the other teaches",
+                own.len(),
+                other.len()
+            );
+            return Err(Failure::Wrong(said));
+        }
         let labelled = |side: &[Features], covered: bool| -> Vec<Labelled> {
             let label = |features: &Features| Labelled { index: String::new(), features: *features, covered };
             side.iter().map(label).collect()
