@@ -37,9 +37,15 @@ impl Funded {
         let sight = house.decider.sight(&grounding.store, &decided.ticket.tenant, &decided.wishes.reach);
         let fetched = match sight {
             Ok(mut sight) => {
-                sight.options.passages_max = grounding.passages_max;
+                sight.find(grounding.passages_max);
                 let known = (decided.insight.vector.take(), decided.insight.findings.take());
-                fetch(house, sight, question.clone(), known).await
+                let reranker = sight.reranker.clone();
+                match (fetch(house, sight, question.clone(), known).await, reranker) {
+                    (Ok((vector, findings)), Some(reranker)) => {
+                        Ok((vector, decided.rerank(&reranker, &question, findings).await))
+                    }
+                    (fetched, _) => fetched,
+                }
             }
             Err(error) => Err(error),
         };

@@ -16,7 +16,7 @@ pub(crate) use feeder::Feeder;
 pub(crate) use watching::watch;
 
 use crate::house::in_words;
-use crate::settings::{Place, Settings, StoreSettings};
+use crate::settings::{Place, Reranker, Settings, StoreSettings};
 use crate::wishes::Reach;
 
 /// All stores of this gateway but the examples of tasks, which are the tasks' own.
@@ -40,9 +40,17 @@ pub(crate) struct Kept {
 pub(crate) struct Sight {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: SearchOptions,
+    /// Who puts what is found into its last order.
+    pub(crate) reranker: Option<Reranker>,
 }
 
 impl Sight {
+    /// Finds as many passages as a request that wants `passages` has use for.
+    pub(crate) fn find(&mut self, passages: usize) {
+        let candidates = self.reranker.as_ref().map_or(0, |reranker| reranker.candidates);
+        self.options.passages_max = passages.max(candidates);
+    }
+
     /// Searches what is in sight. Blocks.
     pub(crate) fn search(&self, question: &str, vector: &[f32]) -> Result<Findings, Error> {
         self.store.search(question, Some(vector), &self.options)
@@ -148,7 +156,7 @@ impl Kept {
             filter: reach.filter.clone(),
             ..defaults
         };
-        Sight { store: Arc::clone(&self.store), options }
+        Sight { store: Arc::clone(&self.store), options, reranker: self.settings.reranker.clone() }
     }
 
     /// Why it should be built anew; asked once.

@@ -35,7 +35,7 @@ pub(crate) fn sight(task: Arc<Task>, tenant: &Tenant, reach: &Reach) -> Sight {
         filter: reach.filter.clone(),
         ..SearchOptions::default()
     };
-    Sight { store: Arc::new(Examples { task, tenant: Arc::clone(&tenant.name) }), options }
+    Sight { store: Arc::new(Examples { task, tenant: Arc::clone(&tenant.name) }), options, reranker: None }
 }
 
 impl Examples {
