@@ -71,12 +71,11 @@ fn check_request<R>(
     }
 }
 
-/// The answer to `asked` as it is read, and what it is told as under each of `told`'s keys in the case.
-fn check_answer<A>(
-    case: &Value,
-    read: impl Fn(&[u8]) -> Result<A, Trouble>,
-    told: &[(&str, &dyn Fn(&A) -> Value)],
-) {
+/// How a client is told an answer, under the case's key for it.
+type Telling<'a, A> = (&'a str, &'a dyn Fn(&A) -> Value);
+
+/// An answer as it is read, whole and cut at every byte, and as it is told.
+fn check_answer<A>(case: &Value, read: impl Fn(&[u8]) -> Result<A, Trouble>, told: &[Telling<'_, A>]) {
     let name = &case["name"];
     let bytes = serde_json::to_vec(&case["answer"]).expect("JSON");
     match (read(&bytes), case["trouble"].as_str()) {
@@ -142,7 +141,7 @@ fn ranks_are_of_documents_that_were_sent_or_no_answer() {
     }
 }
 
-fn embeddings(inputs: Value) -> Result<EmbeddingsRequest, Error> {
+fn embeddings(inputs: &Value) -> Result<EmbeddingsRequest, Error> {
     EmbeddingsRequest::from_body(object(&json!({ "model": "m", "input": inputs })))
 }
 
@@ -157,13 +156,13 @@ fn check_param<T: std::fmt::Debug>(got: Result<T, Error>, expected: Option<&str>
 
 #[test]
 fn there_are_only_so_many_of_them() {
-    check_param(embeddings(json!(vec!["x"; 2_048])), None);
-    check_param(embeddings(json!(vec!["x"; 2_049])), Some("input"));
-    check_param(embeddings(json!(vec![7; 10_000])), None);
+    check_param(embeddings(&json!(vec!["x"; 2_048])), None);
+    check_param(embeddings(&json!(vec!["x"; 2_049])), Some("input"));
+    check_param(embeddings(&json!(vec![7; 10_000])), None);
     check_param(ranks(1_000), None);
     check_param(ranks(1_001), Some("documents"));
     let gemini = |inputs: usize| {
-        let request = embeddings(json!(vec!["x"; inputs])).expect("a request");
+        let request = embeddings(&json!(vec!["x"; inputs])).expect("a request");
         Wire::Gemini.embeddings_body(&request, MODEL)
     };
     check_param(gemini(100), None);
