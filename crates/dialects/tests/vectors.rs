@@ -6,11 +6,14 @@
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a broken expectation is how a test fails")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use api::Error;
 use bytes::Bytes;
 use dialects::{Embedded, EmbeddingsRequest, RerankRequest, Reranked, Trouble, Wire};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 const MODEL: &str = "their-model";
@@ -175,5 +178,57 @@ fn vectors_of_another_length_than_was_asked_for_are_no_answer() {
     for (dimensions, taken) in [(None, true), (Some(3), true), (Some(2), false), (Some(4), false)] {
         let embedded = Wire::Chat.embedded(given, 1).expect("a vector");
         assert_eq!(embedded.of_length(dimensions).is_ok(), taken, "{dimensions:?}");
+    }
+}
+
+/// A list of vectors as a careless provider might write it: any places, lengths and numbers, some beyond 32 bits.
+fn careless_vectors() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![4 => (-1e3..1e3).prop_map(|n: f64| json!(n)), 1 => Just(json!(1e39)), 1 => Just(Value::Null)];
+    let embedding = prop_oneof![
+        8 => vec(number, 2..4).prop_map(Value::Array),
+        1 => "[A-Za-z0-9+/]{4,16}".prop_map(Value::String),
+    ];
+    let item = (0..4_usize, embedding)
+        .prop_map(|(index, embedding)| json!({"index": index, "embedding": embedding}));
+    vec(item, 0..4).prop_map(|data| json!({ "data": data }))
+}
+
+fn careless_ranks() -> impl Strategy<Value = Value> {
+    let item =
+        (0..4_usize, -1e3..1e3).prop_map(|(index, score)| json!({"index": index, "relevance_score": score}));
+    vec(item, 0..5).prop_map(|results| json!({ "results": results }))
+}
+
+proptest! {
+    #[test]
+    fn what_is_taken_holds_what_it_promises(body in careless_vectors(), ranks in careless_ranks(), count in 1..4_usize) {
+        if let Ok(embedded) = Wire::Chat.embedded(body.to_string().as_bytes(), count) {
+            prop_assert_eq!(embedded.vectors.len(), count);
+            let length = embedded.vectors[0].len();
+            prop_assert!(length > 0);
+            prop_assert!(embedded.vectors.iter().all(|one| one.len() == length && one.iter().all(|n| n.is_finite())));
+            // In base64 nothing of a vector is lost on the way to a client that reads it the same way.
+            let again = embedded.body("m", true).to_string();
+            prop_assert_eq!(Wire::Chat.embedded(again.as_bytes(), count), Ok(embedded.clone()));
+            let again = embedded.body("m", false).to_string();
+            prop_assert_eq!(Wire::Chat.embedded(again.as_bytes(), count), Ok(embedded));
+        }
+        if let Ok(reranked) = Wire::Chat.reranked(ranks.to_string().as_bytes(), count) {
+            let places: BTreeSet<usize> = reranked.results.iter().map(|ranked| ranked.index).collect();
+            prop_assert_eq!(places.len(), reranked.results.len());
+            prop_assert!(places.iter().all(|place| *place < count));
+            prop_assert!(reranked.results.is_sorted_by(|one, other| one.score >= other.score));
+        }
+    }
+
+    #[test]
+    fn no_bytes_at_all_are_read_with_a_panic(bytes in vec(any::<u8>(), 0..200), count in 0..3_usize) {
+        for wire in [Wire::Chat, Wire::Gemini, Wire::Messages] {
+            // Whether it is an answer is the other test's: here it only has to come back.
+            let _ = (wire.embedded(&bytes, count), wire.reranked(&bytes, count));
+        }
+        if let Ok(body) = api::parse_object(&bytes) {
+            let _ = (EmbeddingsRequest::from_body(body.clone()), RerankRequest::from_body(body));
+        }
     }
 }

@@ -228,6 +228,26 @@ async fn many_and_long_vectors_come_through() {
 }
 
 #[tokio::test]
+async fn an_answer_cut_at_any_byte_is_never_given_on() {
+    for (body, embeds) in [(VECTORS, true), (RANKS, false)] {
+        let measured = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        for cut in 0..=body.len() {
+            // Without a length, the end of the connection is the end of the body.
+            for head in [measured.as_str(), "HTTP/1.1 200 OK\r\n\r\n"] {
+                let script = vec![Step::Send(format!("{head}{}", &body[..cut]).into_bytes()), Step::Close];
+                let provider = Provider::start([script]).await;
+                let upstream = upstream(&provider, |options| options.retries_max = 0);
+                let taken = match embeds {
+                    true => embed(&upstream, &texts("")).await.is_ok(),
+                    false => rerank(&upstream, &documents("")).await.is_ok(),
+                };
+                assert_eq!(taken, cut == body.len(), "{body} cut at {cut}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bad_endpoint_is_left_for_another() {
     let (bad, fine) = (Provider::start([answer(401, "", "{}")]).await, Provider::start([vectors()]).await);
     let upstream = upstream(&bad, |options: &mut UpstreamOptions| {
