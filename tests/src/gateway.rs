@@ -129,6 +129,11 @@ impl Gateway {
         eventually("every request is settled", || self.metric("pointsman_requests_in_flight") == 0.0);
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.text.lock().unwrap().clone()
