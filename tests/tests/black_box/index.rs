@@ -156,9 +156,9 @@ fn lesson(setup: &Setup) {
         setup.write(&format!("{folder}/qrels/test.tsv"), &format!("query-id\tcorpus-id\tscore\n{judged}"));
     };
     write("own", &|place| match place / 24 {
-            0 => format!("In which hall is cloth dyed with {}?", PLANTS[place]),
-            _ => format!("What is dyed with {}?", PLANTS[place - 24]),
-        });
+        0 => format!("In which hall is cloth dyed with {}?", PLANTS[place]),
+        _ => format!("What is dyed with {}?", PLANTS[place - 24]),
+    });
     write("foreign", &|place| format!("What about the {} number {place}?", OTHERS[place % OTHERS.len()]));
 }
 
