@@ -280,6 +280,13 @@ pub(crate) enum EvalCommand {
         /// Where the index is kept for the next time; without it, it is built for this one run.
         #[arg(long)]
         index: Option<PathBuf>,
+        /// Learn from the questions how coverage is estimated, and write it to this file: `coverage` of a store in
+        /// gateway.toml.
+        #[arg(long, requires = "foreign")]
+        learn: Option<PathBuf>,
+        /// The share of the questions of this corpus that what is learnt may refuse.
+        #[arg(long, default_value_t = 0.05, requires = "learn")]
+        wrong_refusals_max: f32,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,

@@ -12,7 +12,6 @@ use tantivy::{DocAddress, TantivyDocument, Term};
 use crate::admitted::Admitted;
 use crate::coverage::{BY_WORDS, Estimate, Features, Near, PASSAGES_READ, Weighed};
 use crate::errors::not_searched;
-use crate::filter::Filter;
 use crate::fuse::{Fused, fuse};
 use crate::highlight::highlights;
 use crate::index::Index;
@@ -22,6 +21,7 @@ use crate::phrase::{phrases, raise};
 use crate::scan;
 use crate::scope::Scope;
 use crate::words::question_words_in;
+use api::filter::Filter;
 
 /// How to search.
 #[derive(Clone, Debug, PartialEq)]

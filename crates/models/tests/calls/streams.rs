@@ -265,7 +265,8 @@ async fn check_cuts(wire: dialects::Wire, recorded: &str) {
 
 #[tokio::test]
 async fn streams_of_other_dialects_are_never_whole_when_cut() {
-    use dialects::Wire::{Gemini, Messages};
+    use dialects::Wire::{Gemini, Messages, Responses};
     check_cuts(Messages, include_str!("../../../dialects/tests/golden/messages/tools.sse")).await;
     check_cuts(Gemini, include_str!("../../../dialects/tests/golden/gemini/text.sse")).await;
+    check_cuts(Responses, include_str!("../recorded/responses.sse")).await;
 }
