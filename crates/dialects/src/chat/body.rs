@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use crate::foreign::{foreign, is_reserved};
+use crate::foreign::{are_citations, foreign, is_reserved};
 
 /// The request's body: what came, with the upstream's own `model`, and with the usage asked for where it streams.
 ///
@@ -67,11 +67,11 @@ impl Serialize for Conversation<'_> {
 
 /// A message as chat knows it; borrowed where it is that already.
 fn plain(message: &Value) -> Cow<'_, Value> {
-    let calls = |message: &Value| {
-        let calls = message.get("tool_calls").and_then(Value::as_array);
-        calls.is_some_and(|calls| calls.iter().any(|call| call.get("provider_specific_fields").is_some()))
-    };
-    if !KEEPSAKES.iter().any(|key| message.get(key).is_some()) && !calls(message) {
+    let list = |key: &str| message.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_plain = !KEEPSAKES.iter().any(|key| message.get(key).is_some())
+        && list("tool_calls").iter().all(|call| call.get("provider_specific_fields").is_none())
+        && list("content").iter().all(|part| !part.as_object().is_some_and(has_citations));
+    if is_plain {
         return Cow::Borrowed(message);
     }
     let mut message = message.clone();
@@ -85,7 +85,15 @@ fn plain(message: &Value) -> Cow<'_, Value> {
     for call in calls.into_iter().flatten().filter_map(Value::as_object_mut) {
         call.shift_remove("provider_specific_fields");
     }
+    let parts = message.get_mut("content").and_then(Value::as_array_mut);
+    for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
+        part.retain(|key, value| !are_citations(key, value));
+    }
     Cow::Owned(message)
+}
+
+fn has_citations(part: &Map<String, Value>) -> bool {
+    part.get("citations").is_some_and(|citations| are_citations("citations", citations))
 }
 
 fn with_usage(options: Option<&Map<String, Value>>) -> Map<String, Value> {

@@ -94,7 +94,12 @@ impl Reader {
                     let Value::Object(candidate) = candidate else {
                         return Err(Trouble::garbage("a candidate that is no object"));
                     };
-                    chunk.choices.push(self.candidate(candidate)?);
+                    let choice = self.candidate(candidate)?;
+                    // A piece of a call says nothing yet.
+                    let is_index = ChoiceDelta { index: choice.index, ..ChoiceDelta::default() };
+                    if choice != is_index {
+                        chunk.choices.push(choice);
+                    }
                 }
             }
             Some(_) => return Err(Trouble::garbage("`candidates` is no array")),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::blocks::{self, given, keep_rest, text};
 use super::{MAX_TOKENS_DEFAULT, OWN, tools};
-use crate::foreign::{foreign, unsupported};
+use crate::foreign::{foreign, is_reserved, unsupported};
 
 /// Anthropic's own fields, which a chat client may give as they are.
 const ITS_OWN: [&str; 7] =
@@ -54,8 +54,10 @@ fn field(
     body: &mut Map<String, Value>,
 ) -> Result<(), Error> {
     match key {
-        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" | OWN => {}
+        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" => {}
         "tool_choice" | "parallel_tool_calls" => {}
+        // What is under another dialect's key are hints: anything else has been refused.
+        _ if is_reserved(key) => {}
         "metadata" | "prompt_cache_key" | "prompt_cache_retention" | "safety_identifier" => {}
         "temperature" if value.as_f64().is_some_and(|number| number > 1.0) => {
             return Err(unsupported(key, "`temperature` must be a number from 0 to 1 for this target."));
@@ -143,6 +145,7 @@ fn turns(
                 let mut blocks = blocks::of_message(&at, message)?;
                 // What another provider thought has no seal, and Anthropic takes none without.
                 blocks.retain(|block| block["type"] != "thinking" || block["signature"] != "");
+                blocks.iter_mut().for_each(forget_others);
                 Value::Array(blocks)
             }
         };
@@ -179,8 +182,15 @@ fn turns(
     Ok(())
 }
 
+/// Takes out what other providers leave on a call for their own next turn: Anthropic refuses fields that it does not know.
+fn forget_others(block: &mut Value) {
+    if let Some(block) = block.as_object_mut().filter(|block| text(block, "type") == Some("tool_use")) {
+        block.retain(|key, _| !["provider_specific_fields", "extra_content"].contains(&key.as_str()));
+    }
+}
+
 /// What a chat message may hold that has its own place in a turn, or none because only its writer can read it.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "role",
     "content",
     "name",
@@ -196,6 +206,8 @@ const KNOWN: [&str; 15] = [
     "function_call",
     "is_error",
     "cache_control",
+    "extra_content",
+    "reasoning_details",
 ];
 
 fn refuse_words(at: &str, message: &Map<String, Value>) -> Result<(), Error> {

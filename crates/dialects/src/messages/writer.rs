@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use api::{Chunk, Completion, Delta, Error, Fault, sse};
+use api::{Choice, Chunk, Completion, Delta, Error, Fault, sse};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value, json};
 
 use super::blocks::{self, keep_rest, text};
-use super::{OWN, answer, usage};
+use super::{OWN, answer, citations, usage};
 
 /// Writes one streamed answer.
 #[derive(Clone, Debug, Default)]
@@ -119,8 +119,9 @@ impl Writer {
         }
         last.insert("delta".to_owned(), Value::Object(delta));
         last.insert("usage".to_owned(), Value::Object(usage::write(whole.usage.as_ref())));
-        if let Some(annotations) = choice.message.extra.get("annotations") {
-            last.insert("annotations".to_owned(), annotations.clone());
+        let annotations = citations::untold(choice.message.extra.get("annotations"), &blocks_of(&choice));
+        if !annotations.is_empty() {
+            last.insert("annotations".to_owned(), Value::Array(annotations));
         }
         event("message_delta", &Value::Object(last), &mut out)?;
         let mut stop = json!({"type": "message_stop"});
@@ -313,6 +314,14 @@ impl Writer {
         self.next += 1;
         event("content_block_stop", &data, out)
     }
+}
+
+/// What a message's listed blocks say for themselves, behind the text before them.
+fn blocks_of(choice: &Choice) -> Vec<Value> {
+    let mut said = choice.message.extra.clone();
+    said.retain(|key, _| key == "provider_specific_fields");
+    said.extend(choice.message.content.clone().map(|text| ("content".to_owned(), text.into())));
+    answer::content(&said).unwrap_or_default()
 }
 
 fn event(name: &str, data: &Value, out: &mut BytesMut) -> Result<(), Error> {
