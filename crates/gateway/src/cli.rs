@@ -85,6 +85,9 @@ pub(crate) enum IndexCommand {
     Build {
         /// The files and folders that the store is to hold instead of all that it held, uploads included.
         paths: Vec<PathBuf>,
+        /// Embed every document anew, also what has not changed; what was added and uploaded before is forgotten.
+        #[arg(long)]
+        fresh: bool,
     },
     /// Add files and folders to what the store holds, for good.
     Add {
