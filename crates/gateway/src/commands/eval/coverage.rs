@@ -98,11 +98,8 @@ impl Lesson<'_> {
             );
             return Err(Failure::Wrong(said));
         }
-        let labelled = |side: &[Features], covered: bool| -> Vec<Labelled> {
-            let label = |features: &Features| Labelled { index: String::new(), features: *features, covered };
-            side.iter().map(label).collect()
-        };
-        let all: Vec<Labelled> = [labelled(own, true), labelled(other, false)].concat();
+        let halves: Vec<(usize, Labelled)> = [labelled(own, true), labelled(other, false)].concat();
+        let all: Vec<Labelled> = halves.iter().map(|(_, question)| question.clone()).collect();
         let learn = |questions: &[Labelled]| {
             learn_coverage(questions, self.wrong_refusals_max)
                 .map_err(|error| Failure::Wrong(in_words(&error)))
@@ -111,8 +108,8 @@ impl Lesson<'_> {
         let (mut parted, mut refused, mut passed) = (0.0, 0, 0);
         for half in 0..2 {
             let of_half = |wanted: usize| -> Vec<Labelled> {
-                let turns = all.iter().enumerate().filter(|(place, _)| place % 2 == wanted);
-                turns.map(|(_, question)| question.clone()).collect()
+                let own = halves.iter().filter(|(half, _)| *half == wanted);
+                own.map(|(_, question)| question.clone()).collect()
             };
             let (taught, held) = (learn(&of_half(1 - half))?, of_half(half));
             let scores: Vec<f32> =
@@ -135,6 +132,16 @@ impl Lesson<'_> {
             passed: passed as f64 / other.len().max(1) as f64,
         })
     }
+}
+
+/// The questions of one side, each with its half. Neighbours are often about one document and stay together: a side is cut
+/// into ten stretches that take turns.
+fn labelled(side: &[Features], covered: bool) -> Vec<(usize, Labelled)> {
+    let label = |(place, features): (usize, &Features)| {
+        let question = Labelled { index: String::new(), features: *features, covered };
+        (place * 10 / side.len() % 2, question)
+    };
+    side.iter().enumerate().map(label).collect()
 }
 
 impl fmt::Display for Taught {
