@@ -20,7 +20,8 @@ help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
 	@echo 'make test    fetch the models, build, run every test'
 	@echo 'make lint    formatting, clippy, documentation, licences'
-	@echo 'make bench   what the gateway adds to a request, beside a bare relay'
+	@echo 'make bench   beside a bare relay: what the gateway adds to a request and to a stream; what holds while everything'
+	@echo '             fails and beside 2,000 slow sockets. Six minutes; BENCH=overhead, streams or faults runs one of them'
 	@echo 'make fuzz    feed every parser with nonsense, FUZZ_SECONDS (60) each; needs a nightly toolchain'
 	@echo 'make tune    build pointsman-tune, which trains adapters for the in-process model'
 	@echo 'make models  only fetch the models and the build tools that the machine lacks'
@@ -87,14 +88,17 @@ lint: models
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check licenses bans sources; \
 	else echo 'lint: cargo-deny is not installed, so deny.toml was not checked'; fi
 
+# `faults` opens 2,000 sockets.
+BENCH ?= overhead streams faults
 bench: build
-	@$(FOR_TESTS) cargo bench --locked -p tests
+	@ulimit -n 8192 2>/dev/null || true; \
+	$(FOR_TESTS) cargo bench --locked -p tests $(addprefix --bench ,$(BENCH))
 
 # What is found goes to fuzz/target; what is worth keeping is copied to fuzz/corpus, which `make test` runs on stable.
 FUZZ_SECONDS ?= 60
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-	@for target in sse chat_body answers config; do \
+	@for target in sse chat_body messages_body responses_body answers headers config; do \
 		mkdir -p fuzz/target/corpus/$$target; \
 		cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 || exit 1; \

@@ -135,6 +135,11 @@ impl Gateway {
         eventually("the other requests are settled", || self.metric(name) == f64::from(left));
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.text.lock().unwrap().clone()

@@ -9,6 +9,7 @@
     reason = "a test that cannot set its scene should fail where it stands"
 )]
 
+pub mod bench;
 mod dialects;
 mod gateway;
 mod http;

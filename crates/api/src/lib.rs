@@ -6,6 +6,7 @@
 mod chat;
 mod embed;
 mod error;
+pub mod filter;
 mod gather;
 mod head;
 mod json;

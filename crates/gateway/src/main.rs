@@ -9,6 +9,8 @@ mod answered;
 mod body;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod corpus;
 mod data;
 mod decider;
 mod decisions;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use api::filter::Filter;
 use api::{Error, Money, Priority};
 use cache::CacheControl;
 use http::HeaderMap;
-use knowledge::Filter;
 
 /// Tags kept from one request: they end up in records, so their number and length are bounded.
 const TAGS_MAX: usize = 16;

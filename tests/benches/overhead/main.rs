@@ -10,15 +10,16 @@
     reason = "a measurement that cannot go on has nothing to tell, and one that can prints it"
 )]
 
-mod load;
-mod peers;
-mod processes;
+mod setting;
 mod training;
 
 use std::time::Duration;
 
-use load::{Load, Shape};
-use processes::{Process, gateway};
+use setting::Shape;
+use tests::Gateway;
+use tests::bench::{
+    Load, Process, Taken, cpu_ns, instant_provider, median, memory_mib, quantile, relay, stage_means_us,
+};
 
 /// Requests of one measurement.
 const REQUESTS: usize = 2000;
@@ -26,6 +27,8 @@ const REQUESTS: usize = 2000;
 const ROUNDS: usize = 7;
 /// Connections of the closed-loop measurement.
 const CONNECTIONS: usize = 4;
+/// Numbers from here on are no text of the closed loop's.
+const FAR: usize = 1_000_000;
 /// Requests a second of the open-loop measurement, and how long it goes on.
 const RATE: u32 = 100;
 const OPEN_LOOP: Duration = Duration::from_secs(8);
@@ -33,8 +36,8 @@ const OPEN_LOOP: Duration = Duration::from_secs(8);
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
-        Some("provider") => peers::provider(),
-        Some("relay") => peers::relay(&args.next().expect("the relay needs an upstream address")),
+        Some("provider") => instant_provider(),
+        Some("relay") => relay(&args.next().expect("the relay needs an upstream address")),
         _ => measure(),
     }
 }
@@ -43,29 +46,30 @@ fn main() {
 struct Case {
     name: &'static str,
     port: u16,
-    process: usize,
+    process: u32,
     shape: Shape,
 }
 
 fn measure() {
     let provider = Process::of_self(&["provider"]);
     let relay = Process::of_self(&["relay", &format!("127.0.0.1:{}", provider.port)]);
-    let gateway = gateway(provider.port);
-    let processes = [relay, gateway];
-    let (relay_port, gateway_port) = (processes[0].port, processes[1].port);
+    let setup = setting::setup(provider.port);
+    let gateway = Gateway::start(&setup);
+    let bare = |name, shape| Case { name, port: relay.port, process: relay.id(), shape };
+    let ours = |name, shape| Case { name, port: gateway.data.port(), process: gateway.id(), shape };
     let cases = [
-        Case { name: "bare hyper relay", port: relay_port, process: 0, shape: Shape::Direct },
-        Case { name: "gateway, concrete model", port: gateway_port, process: 1, shape: Shape::Direct },
-        Case { name: "gateway, exact cache hit", port: gateway_port, process: 1, shape: Shape::Repeated },
-        Case { name: "gateway, auto, 60 tokens", port: gateway_port, process: 1, shape: Shape::Auto(60) },
-        Case { name: "gateway, auto, 500 tokens", port: gateway_port, process: 1, shape: Shape::Auto(500) },
-        Case { name: "gateway, auto, 2000 tokens", port: gateway_port, process: 1, shape: Shape::Auto(2000) },
-        Case { name: "no encoder, 60 tokens", port: gateway_port, process: 1, shape: Shape::Words(60) },
-        Case { name: "no encoder, 500 tokens", port: gateway_port, process: 1, shape: Shape::Words(500) },
-        Case { name: "no encoder, 2000 tokens", port: gateway_port, process: 1, shape: Shape::Words(2000) },
+        bare("bare hyper relay", Shape::Direct),
+        ours("gateway, concrete model", Shape::Direct),
+        ours("gateway, exact cache hit", Shape::Repeated),
+        ours("gateway, auto, 60 tokens", Shape::Auto(60)),
+        ours("gateway, auto, 500 tokens", Shape::Auto(500)),
+        ours("gateway, auto, 2000 tokens", Shape::Auto(2000)),
+        ours("no encoder, 60 tokens", Shape::Words(60)),
+        ours("no encoder, 500 tokens", Shape::Words(500)),
+        ours("no encoder, 2000 tokens", Shape::Words(2000)),
     ];
-    let idle = processes[1].memory_mib();
-    let load = Load::new();
+    let idle = memory_mib(gateway.id());
+    let mut load = Load::new();
     println!("CPU time per request, {ROUNDS} rounds of {REQUESTS} requests on {CONNECTIONS} connections\n");
     println!("{:<28}{:>12}{:>10}{:>10}{:>14}", "", "CPU us", "lowest", "highest", "x relay");
     let mut figures: Vec<Vec<f64>> = vec![Vec::new(); cases.len()];
@@ -77,9 +81,12 @@ fn measure() {
                 Shape::Words(_) => REQUESTS / 5,
                 Shape::Direct | Shape::Repeated => REQUESTS,
             };
-            let before = processes[case.process].cpu_ns();
-            load.closed(case.port, case.shape, requests, CONNECTIONS, round);
-            let spent = processes[case.process].cpu_ns() - before;
+            let before = cpu_ns(case.process);
+            let shape = case.shape;
+            load.closed(case.port, CONNECTIONS, requests / CONNECTIONS, move |number| {
+                shape.question(round * requests + number)
+            });
+            let spent = cpu_ns(case.process) - before;
             // The first round warms connections and caches up.
             if round > 0 {
                 figures.push(spent as f64 / 1e3 / requests as f64);
@@ -99,35 +106,34 @@ fn measure() {
             median(&mut ratios)
         );
     }
-    stages(&processes[1]);
-    open_loop(&load, &cases[..2]);
-    training::measure(&load, gateway_port, processes[1].folder());
+    stages(&gateway);
+    open_loop(&mut load, &cases[..2]);
+    training::measure(&mut load, gateway.data.port(), &setup);
     println!(
         "\nMemory of the gateway: idle {idle:.0} MiB, after the load {:.0} MiB",
-        processes[1].memory_mib()
+        memory_mib(gateway.id())
     );
 }
 
 /// The time of each stage, from the gateway's own histogram.
-fn stages(gateway: &Process) {
+fn stages(gateway: &Gateway) {
     println!("\nMean time of each stage over all requests of this run (the gateway's own clock)");
-    for (stage, mean_us) in gateway.stage_means_us() {
+    for (stage, mean_us) in stage_means_us(gateway) {
         println!("  {stage:<10}{mean_us:>10.1} us");
     }
 }
 
-fn open_loop(load: &Load, cases: &[Case]) {
+fn open_loop(load: &mut Load, cases: &[Case]) {
     println!(
         "\nLatency at {RATE} requests/s for {} s, answered at once by the provider",
         OPEN_LOOP.as_secs()
     );
     let mut quantiles = Vec::new();
     for case in cases {
-        let mut millis = load.open(case.port, case.shape, RATE, OPEN_LOOP);
-        millis.sort_by(f64::total_cmp);
-        let at = |share: f64| millis[((millis.len() - 1) as f64 * share) as usize];
-        println!("  {:<26}p50 {:>7.3} ms   p99 {:>7.3} ms", case.name, at(0.5), at(0.99));
-        quantiles.push((at(0.5), at(0.99)));
+        let [p50, p99] =
+            latency(&load.open(case.port, RATE, OPEN_LOOP, |number| case.shape.question(FAR + number)));
+        println!("  {:<26}p50 {p50:>7.3} ms   p99 {p99:>7.3} ms", case.name);
+        quantiles.push((p50, p99));
     }
     if let [(relay50, relay99), (ours50, ours99)] = quantiles[..] {
         println!(
@@ -139,7 +145,8 @@ fn open_loop(load: &Load, cases: &[Case]) {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+/// The median and the 99th percentile of the time to the whole answer, in milliseconds.
+fn latency(taken: &Taken) -> [f64; 2] {
+    let mut millis: Vec<f64> = taken.iter().map(|asked| asked.whole_ms()).collect();
+    [0.5, 0.99].map(|share| quantile(&mut millis, share))
 }

@@ -1,12 +1,13 @@
 //! Whether a training in the background is felt by live traffic: latencies with and without one, in turns.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::load::{Load, Shape};
-use crate::{OPEN_LOOP, RATE, median};
+use tests::bench::{Load, median};
+use tests::{Setup, binary};
+
+use crate::setting::Shape;
+use crate::{FAR, OPEN_LOOP, RATE, latency};
 
 /// Measurements with a training under way, and as many without.
 const TURNS: usize = 3;
@@ -15,15 +16,19 @@ const LABELS: usize = 60;
 const TEXTS: usize = 250;
 
 /// Measures and prints.
-pub(crate) fn measure(load: &Load, port: u16, folder: &Path) {
-    let data = folder.join("training.jsonl");
-    fs::write(&data, examples()).expect("the examples");
+pub(crate) fn measure(load: &mut Load, port: u16, setup: &Setup) {
+    setup.write("training.jsonl", &examples());
+    let mut next = FAR;
+    let mut quantiles = || {
+        next += FAR;
+        latency(&load.open(port, RATE, OPEN_LOOP, |number| Shape::Direct.question(next + number)))
+    };
     let mut calm: Vec<[f64; 2]> = Vec::new();
     let mut busy: Vec<[f64; 2]> = Vec::new();
     for turn in 0..TURNS {
-        calm.push(quantiles(load, port));
-        let mut training = train(folder, &data, turn);
-        busy.push(quantiles(load, port));
+        calm.push(quantiles());
+        let mut training = train(setup, turn);
+        busy.push(quantiles());
         let still = training.try_wait().expect("the training").is_none();
         let _ = training.kill();
         let _ = training.wait();
@@ -44,20 +49,13 @@ pub(crate) fn measure(load: &Load, port: u16, folder: &Path) {
     println!("  {:<26}p50 {:>7.2}      p99 {:>7.2}", "ratio", ratio(0), ratio(1));
 }
 
-fn quantiles(load: &Load, port: u16) -> [f64; 2] {
-    let mut millis = load.open(port, Shape::Direct, RATE, OPEN_LOOP);
-    millis.sort_by(f64::total_cmp);
-    [0.5, 0.99].map(|share| millis[((millis.len() - 1) as f64 * share) as usize])
-}
-
 /// Starts a training as the gateway does; each of a task of its own, so that none finds its vectors known.
-fn train(folder: &Path, data: &Path, turn: usize) -> Child {
-    let binary = std::env::var("POINTSMAN_BIN").expect("POINTSMAN_BIN: run `make bench`");
-    Command::new(binary)
+fn train(setup: &Setup, turn: usize) -> Child {
+    Command::new(binary())
         .arg("--config")
-        .arg(folder.join("gateway.toml"))
+        .arg(setup.path("gateway.toml"))
         .args(["task", "train", &format!("load-{turn}"), "--background", "--data"])
-        .arg(data)
+        .arg(setup.path("training.jsonl"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

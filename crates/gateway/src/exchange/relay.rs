@@ -89,7 +89,7 @@ fn relay_stream(
     let status = CacheStatus::forwarded(decided.ticket.forwarded);
     stored_headers(response.headers_mut(), &status, None);
     let house = decided.ticket.house.clone();
-    let writer = decided.client.writer();
+    let writer = decided.client.writer().with_prompt_tokens(decided.insight.signals.tokens_in);
     let resume = Resume::of(&decided);
     let pump = Pump { gather: Gather::new(), writer, resume, decided, feeder, cited, charged };
     house.relays.spawn(pump.run(chunks));
@@ -397,7 +397,8 @@ pub(crate) fn respond_stored(
         let stored = client.is_chat().then(|| entry.body().clone());
         return Ok(json_bytes(stored.map_or_else(|| client.whole(entry.completion()), Ok)?));
     }
-    let mut writer = client.writer();
+    let counted = entry.completion().usage.as_ref().map_or(0, |usage| usage.prompt_tokens);
+    let mut writer = client.writer().with_prompt_tokens(counted);
     let mut events = Vec::new();
     for mut chunk in entry.completion().clone().into_chunks() {
         chunk.usage = None;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{DEFAULT_STORE, Secret};
-use knowledge::Corpus;
+use knowledge::{Corpus, Learnt};
 use policy::file::{Field, Table};
 use policy::{Catalogue, Duty};
 
@@ -28,6 +28,8 @@ pub(crate) struct StoreSettings {
     pub(crate) vectors: bool,
     /// The share of the vectors in the fused score, where it is not the default.
     pub(crate) weight_dense: Option<f32>,
+    /// How coverage is estimated, where it was learnt for this store.
+    pub(crate) coverage: Option<Arc<Learnt>>,
     /// Who puts what is found into its last order, where not the search itself.
     pub(crate) reranker: Option<Reranker>,
     /// Who may use it, where not everybody.
@@ -136,10 +138,23 @@ impl Reader<'_> {
             uploads: switch("uploads").unwrap_or(false),
             vectors: switch("vectors").unwrap_or(true),
             weight_dense: field("weight_dense").and_then(|field| field.probability()),
+            coverage: field("coverage").and_then(|field| self.learnt(&field)),
             reranker: table.and_then(reranker),
             tenants: field("tenants")
                 .is_some_and(|field| field.is_given())
                 .then(|| tenants.iter().map(|name| Arc::from(name.as_str())).collect()),
+        }
+    }
+
+    fn learnt(&self, field: &Field<'_>) -> Option<Arc<Learnt>> {
+        let path = self.folder.join(field.given(self.env)?);
+        match Learnt::read(&path) {
+            Ok(learnt) => Some(Arc::new(learnt)),
+            Err(error) => {
+                let how = "`pointsman eval retrieval --learn FILE` writes such a file";
+                field.wrong(format!("{} ({how})", error.message));
+                None
+            }
         }
     }
 

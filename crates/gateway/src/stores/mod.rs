@@ -19,6 +19,9 @@ use crate::house::in_words;
 use crate::settings::{Place, Reranker, Settings, StoreSettings};
 use crate::wishes::Reach;
 
+/// The line of a store for which none was learnt: as likely as not.
+pub(crate) const COVERED: f32 = 0.5;
+
 /// All stores of this gateway but the examples of tasks, which are the tasks' own.
 pub(crate) struct Stores {
     all: Vec<Arc<Kept>>,
@@ -40,6 +43,8 @@ pub(crate) struct Kept {
 pub(crate) struct Sight {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: SearchOptions,
+    /// Below this coverage what is found does not answer, where a policy says nothing else.
+    pub(crate) coverage_min: f32,
     /// Who puts what is found into its last order.
     pub(crate) reranker: Option<Reranker>,
 }
@@ -150,13 +155,20 @@ impl Kept {
     /// What a request of `tenant` may see of it.
     pub(crate) fn sight(&self, tenant: &Tenant, reach: &Reach) -> Sight {
         let defaults = SearchOptions::default();
+        let learnt = self.settings.coverage.as_deref();
         let options = SearchOptions {
             weight_dense: self.settings.weight_dense.unwrap_or(defaults.weight_dense),
             scope: scope(tenant, reach),
             filter: reach.filter.clone(),
+            estimate: learnt.map_or(defaults.estimate, |learnt| learnt.estimate),
             ..defaults
         };
-        Sight { store: Arc::clone(&self.store), options, reranker: self.settings.reranker.clone() }
+        Sight {
+            store: Arc::clone(&self.store),
+            options,
+            coverage_min: learnt.map_or(COVERED, |learnt| learnt.coverage_min),
+            reranker: self.settings.reranker.clone(),
+        }
     }
 
     /// Why it should be built anew; asked once.

@@ -265,11 +265,12 @@ impl Small<'_> {
             return Ok(None);
         }
         let ground = Ground {
+            coverage_min,
             grounding: Grounding {
                 store: api::DEFAULT_STORE.to_owned(),
                 passages_max: PASSAGES_MAX,
                 authoritative: false,
-                coverage_min,
+                coverage_min: None,
                 checked: true,
             },
             question: case.question.text.clone(),
