@@ -212,7 +212,10 @@ fn what_a_store_covers_is_learnt_from_questions() {
 fn a_fresh_build_embeds_what_has_not_changed() {
     let provider = Provider::start();
     let setup = with_documents(&provider);
-    for (command, embedded) in [(&["index", "build"][..], "0 passages embedded"), (&["index", "build", "--fresh"], "4 passages embedded")] {
+    for (command, embedded) in [
+        (&["index", "build"][..], "0 passages embedded"),
+        (&["index", "build", "--fresh"], "4 passages embedded"),
+    ] {
         let output = run(&setup, command);
         assert_eq!(output.code, Some(0), "{}", output.stderr);
         assert!(output.stdout.contains(embedded), "{command:?}: {}", output.stdout);

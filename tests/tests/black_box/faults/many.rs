@@ -28,6 +28,6 @@ pub(crate) fn complaints<'j, T: Sync>(
 
 /// Fails with the first of `complaints` and how many there are.
 pub(crate) fn check_none(complaints: &[String]) {
-    let shown: Vec<&str> = complaints.iter().take(60).map(String::as_str).collect();
+    let shown: Vec<&str> = complaints.iter().take(25).map(String::as_str).collect();
     assert!(complaints.is_empty(), "{} complaints, among them:\n{}", complaints.len(), shown.join("\n"));
 }

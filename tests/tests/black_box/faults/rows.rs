@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use self::Meets::{Broken, Refused, Second, Told, Whole};
+
 /// What a client meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meets {
@@ -53,8 +55,6 @@ impl Row {
         }
     }
 }
-
-use Meets::{Broken, Refused, Second, Told, Whole};
 
 const fn row(
     fault: &'static str,
