@@ -10,5 +10,5 @@ mod reader;
 
 pub(crate) use answer::whole;
 pub(crate) use body::body;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, is_plain};
 pub(crate) use reader::Reader;

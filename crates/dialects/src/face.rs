@@ -94,9 +94,9 @@ impl Client {
         }
     }
 
-    /// Whether answers are written as the house keeps them.
-    pub fn is_chat(&self) -> bool {
-        matches!(self, Self::Chat(_))
+    /// Whether this answer is written as the house keeps it.
+    pub fn writes_as_kept(&self, completion: &Completion) -> bool {
+        matches!(self, Self::Chat(_)) && chat::is_plain(completion)
     }
 
     /// A writer of this call's answer as a stream.

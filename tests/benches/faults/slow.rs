@@ -31,7 +31,7 @@ const SLACK: Duration = Duration::from_secs(1);
 const RATE: u32 = 100;
 const TURN: Duration = Duration::from_millis(4500);
 const RAMP: Duration = Duration::from_millis(500);
-const TURNS: usize = 4;
+const TURNS: usize = 3;
 /// The goal.
 const RATIO_MAX: f64 = 1.5;
 

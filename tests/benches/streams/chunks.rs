@@ -6,7 +6,7 @@ use crate::provider::{LONG, PACED};
 use crate::{Both, CHAT, Carrier, Client, MESSAGES};
 
 /// How often each is measured; the median is printed.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 4;
 
 /// How chunks come.
 struct Way {

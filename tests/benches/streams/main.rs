@@ -28,7 +28,7 @@ const RATE: u32 = 100;
 const TURN: Duration = Duration::from_secs(4);
 const RAMP: Duration = Duration::from_secs(1);
 /// Turns of each without an argument.
-const TURNS: usize = 7;
+const TURNS: usize = 6;
 
 const POLICY: &str = r#"
 default = "plain"

@@ -11,6 +11,11 @@ use serde_json::{Map, Value};
 /// Where other dialects' answers keep what chat has no words for.
 const KEPT: &str = "provider_specific_fields";
 
+/// Whether an answer holds nothing that is kept for clients of another dialect alone.
+pub(crate) fn is_plain(completion: &Completion) -> bool {
+    !completion.choices.iter().any(|choice| has_marks(&choice.message.extra))
+}
+
 /// A client that speaks this dialect.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -27,7 +32,7 @@ impl Client {
     #[expect(clippy::unused_self, reason = "every dialect's client is asked")]
     pub(crate) fn whole(&self, completion: &Completion) -> Result<Bytes, Error> {
         let json = |completion| serde_json::to_vec(completion).map(Bytes::from).map_err(Error::internal);
-        if !completion.choices.iter().any(|choice| has_marks(&choice.message.extra)) {
+        if is_plain(completion) {
             return json(completion);
         }
         let mut completion = completion.clone();

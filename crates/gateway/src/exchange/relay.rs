@@ -60,7 +60,7 @@ fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     }
     admit_degraded(&mut completion.extra, plan.degraded.as_deref());
     // What was remembered is written as JSON already.
-    let remembered = remembered.filter(|_| !told_more && client.is_chat());
+    let remembered = remembered.filter(|_| !told_more && client.writes_as_kept(&completion));
     let written = match remembered.map_or_else(|| client.whole(&completion), Ok) {
         Ok(written) => written,
         Err(error) => return *ticket.refuse(&error),
@@ -394,7 +394,8 @@ pub(crate) fn respond_stored(
     streamed: bool,
 ) -> Result<Response<Body>, Error> {
     if !streamed {
-        let stored = client.is_chat().then(|| entry.body().clone());
+        let as_kept = client.writes_as_kept(entry.completion());
+        let stored = as_kept.then(|| entry.body().clone());
         return Ok(json_bytes(stored.map_or_else(|| client.whole(entry.completion()), Ok)?));
     }
     let counted = entry.completion().usage.as_ref().map_or(0, |usage| usage.prompt_tokens);

@@ -129,10 +129,9 @@ impl Serving {
         if most.is_some_and(|most| worst > most) {
             return Err(over_budget(worst));
         }
-        let wait = [wishes.latency_budget, ticket.tenant.latency_budget].into_iter().flatten().min();
-        let time = wait.unwrap_or(DEADLINE).min(DEADLINE);
         let now = now_ms();
-        let expires = now.saturating_add(u64::try_from((time + SETTLING).as_millis()).unwrap_or(u64::MAX));
+        let expires =
+            now.saturating_add(u64::try_from((DEADLINE + SETTLING).as_millis()).unwrap_or(u64::MAX));
         ticket.hold(ticket.house.funds.reserve(&ticket.tenant, worst, now, expires)?);
         ticket.stage("reserve");
         let backend = ticket.house.backend(&service.name)?;
@@ -148,7 +147,7 @@ impl Serving {
         ticket.expect(tokens);
         ticket.attempt(&service.name);
         let trace = trace_headers(ticket);
-        let deadline = ticket.started() + time;
+        let deadline = ticket.started() + DEADLINE;
         let done = ticket.waiting(asking(Call { upstream, id, deadline, trace: &trace })).await;
         match done {
             Ok(done) => {
