@@ -126,7 +126,7 @@ impl Provider {
     /// Waits until the client of `model` has closed its connection in the middle of an answer.
     ///
     /// # Panics
-    /// It does not within [`PATIENCE`].
+    /// It does not within [`crate::PATIENCE`].
     pub fn wait_until_left(&self, model: &str) {
         self.shared
             .wait(&format!("the client of `{model}` leaves"), |log| log.left.iter().any(|own| own == model));
