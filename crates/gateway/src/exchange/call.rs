@@ -6,6 +6,7 @@ use std::time::Instant;
 use api::{BrokenStream, ChatRequest, Chunk, Chunks, Completion, Error, Fault, Gather, Reply, Source, Usage};
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
+use models::Failed;
 
 use super::decide::Decided;
 use super::ground::Grounded;
@@ -66,7 +67,7 @@ impl Grounded {
                 }
                 Err(error) => {
                     self.decided.ticket.failed_attempt();
-                    let stop = last || !goes_on(&error);
+                    let stop = last || !goes_on(&error) || Instant::now() >= self.decided.deadline();
                     if !stop {
                         tracing::info!(id = %self.decided.ticket.id(), model = %target.model, %error, "next target");
                     }
@@ -85,6 +86,14 @@ impl Grounded {
             return Ok(self.not_covered(answer));
         }
         Err(self.decided.ticket.refuse(&trouble))
+    }
+
+    /// When a target must have answered: all the time that is left, or half of it while others wait for their turn. A stream
+    /// that the client reads has shown that it goes well once it is open.
+    fn deadline(&self, alone: bool) -> Instant {
+        let whole = self.decided.deadline();
+        let left = whole.saturating_duration_since(Instant::now());
+        if alone { whole } else { whole - left / 2 }
     }
 
     /// Tokens that a model takes, prompt and answer together.
@@ -109,11 +118,11 @@ impl Grounded {
 
     async fn attempt(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
         self.decided.ticket.attempt(model);
-        let opened = self.open(model, last).await?;
         // An answer that is to be checked is not given before it is whole.
         let checked = self.is_checked(model) || !last && check::holds_streams(&self.decided.plan.checks);
         let held = checked || self.decided.plan.on_broken_stream == BrokenStream::Hold;
         let streams = self.decided.request.stream && !held;
+        let opened = self.open(model, last, self.deadline(last || streams)).await?;
         match (opened, streams) {
             (Answer::Stream { read, rest }, false) => {
                 let whole = self.decided.ticket.waiting(gather(read, rest)).await?;
@@ -162,8 +171,7 @@ impl Grounded {
     }
 
     /// Opens an answer: whole, or with its first words at hand.
-    async fn open(&mut self, model: &str, last: bool) -> Result<Answer, Error> {
-        let deadline = self.decided.deadline();
+    async fn open(&mut self, model: &str, last: bool, deadline: Instant) -> Result<Answer, Error> {
         let ticket = &mut self.decided.ticket;
         let id = format!("chatcmpl-{}", ticket.id());
         let house = Arc::clone(&ticket.house);
@@ -230,7 +238,14 @@ impl Grounded {
                 }
                 let trace = trace_headers(ticket);
                 let called = upstream.chat(model_id, request, deadline, &trace);
-                let answered = ticket.waiting(called).await?;
+                let answered = match ticket.waiting(called).await {
+                    Ok(answered) => answered,
+                    Err(Failed { error, attempts }) => {
+                        ticket.attempted(attempts);
+                        return Err(error);
+                    }
+                };
+                ticket.attempted(answered.attempts);
                 if answered.hedged {
                     ticket.charge_hedge();
                 }
@@ -424,11 +439,9 @@ async fn blocking<T: Send + 'static>(
 /// Whether another target may fare better: the trouble is the target's, not the request's.
 fn goes_on(error: &Error) -> bool {
     match error.fault {
-        // The upstream says that the request is wrong: so will the next one, unless the request was too long for it
-        // or the operator's key is what it refused.
-        Fault::UpstreamRefused => {
-            matches!(error.upstream_status, Some(401 | 403)) || error.code == "context_length_exceeded"
-        }
+        // The upstream says that the request is wrong: so will the next one, unless the request was too long for it, or
+        // what it refused is the operator's: the key, the account, the model's name.
+        Fault::UpstreamRefused => error.retry_safe || error.code == "context_length_exceeded",
         Fault::Unprocessable => true,
         _ => error.source != Source::Client || error.fault == Fault::RateLimited,
     }

@@ -114,17 +114,20 @@ impl Resume {
                 match (&*backend, how) {
                     (Backend::Upstream { upstream, id }, How::Provided(how)) => {
                         let request = models::continuing(&sent, said, how)?;
-                        let answered = upstream.chat(id, &request, deadline, &trace).await?;
-                        Ok(chunks(answered.reply))
+                        let answered = upstream.chat(id, &request, deadline, &trace).await;
+                        Ok(answered.map(|answered| (chunks(answered.reply), answered.attempts))?)
                     }
                     (Backend::Llama(local), How::InProcess) => {
-                        local.chat_from(&sent, said, &id, now_s(), &model, deadline)
+                        Ok((local.chat_from(&sent, said, &id, now_s(), &model, deadline)?, 1))
                     }
                     _ => Err(Error::internal("the way to continue is another model's")),
                 }
             };
             match decided.ticket.waiting(asked).await {
-                Ok(rest) => return Some(rest),
+                Ok((rest, attempts)) => {
+                    decided.ticket.attempted(attempts);
+                    return Some(rest);
+                }
                 Err(error) => {
                     decided.ticket.failed_attempt();
                     tracing::info!(%id, %model, %error, "it could not be continued here");

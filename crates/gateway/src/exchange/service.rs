@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::{Error, Fault, Money, Track, Usage};
 use http::{HeaderName, HeaderValue, Response};
-use models::{Done, Upstream};
+use models::{Done, Failed, Upstream};
 use policy::{Duty, Service};
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ impl Serving {
         &mut self,
         service: &Service,
         tokens: u64,
-        asking: impl AsyncFnOnce(Call<'_>) -> Result<Done<T>, Error>,
+        asking: impl AsyncFnOnce(Call<'_>) -> Result<Done<T>, Failed>,
     ) -> Result<T, Error> {
         let Self { ticket, wishes, .. } = self;
         ticket.record.track = Some(service.track);
@@ -151,12 +151,14 @@ impl Serving {
         let done = ticket.waiting(asking(Call { upstream, id, deadline, trace: &trace })).await;
         match done {
             Ok(done) => {
+                ticket.attempted(done.attempts);
                 if done.hedged {
                     ticket.charge_hedge();
                 }
                 Ok(done.value)
             }
-            Err(error) => {
+            Err(Failed { error, attempts }) => {
+                ticket.attempted(attempts);
                 ticket.failed_attempt();
                 Err(error)
             }

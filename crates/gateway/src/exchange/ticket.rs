@@ -207,6 +207,11 @@ impl Ticket {
         self.calling = true;
     }
 
+    /// The call of the target has come to so many attempts.
+    pub(crate) fn attempted(&mut self, attempts: u32) {
+        self.record.attempts = (self.record.attempts + attempts).saturating_sub(1);
+    }
+
     /// Adds what a call has used, also that of a call whose answer was not good enough, at the price of the model that
     /// was called. What the last answer would have cost on the policy's reference model is what it is compared with.
     pub(crate) fn charge(&mut self, usage: &Usage) {

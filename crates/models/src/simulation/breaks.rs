@@ -114,7 +114,7 @@ async fn call(upstreams: &Upstreams, wire: Wire, end: End, cut: usize) -> Result
                 }
             }
         }
-        Err(error) => code = Some(error.code),
+        Err(failed) => code = Some(failed.error.code),
     }
     let took = began.elapsed();
     if upstream.health().in_flight > 0 {

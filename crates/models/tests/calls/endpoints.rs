@@ -140,7 +140,7 @@ async fn nothing_is_hedged_before_enough_is_known() {
     let upstream = upstream(options);
     let soon = std::time::Instant::now() + Duration::from_millis(200);
     let error = upstream.chat("m", &request(""), soon, &[]).await.err().unwrap();
-    assert_eq!((error.code, provider.log().len()), ("upstream_timeout", 1));
+    assert_eq!((error.error.code, provider.log().len()), ("upstream_timeout", 1));
 }
 
 #[tokio::test]

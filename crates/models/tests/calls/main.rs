@@ -38,7 +38,7 @@ fn upstream(provider: &Provider, change: impl FnOnce(&mut UpstreamOptions)) -> U
 }
 
 async fn chat(upstream: &Upstream, request: &ChatRequest) -> Result<Answered, Error> {
-    upstream.chat("their-model", request, far(), &[]).await
+    Ok(upstream.chat("their-model", request, far(), &[]).await?)
 }
 
 async fn failed(upstream: &Upstream, request: &ChatRequest) -> Error {

@@ -97,8 +97,8 @@ async fn waiting_for_a_place_ends_at_the_deadline() {
         upstream.chat("m", &asked, soon + Duration::from_millis(50), &[]),
         upstream.chat("m", &asked, soon, &[])
     );
-    assert_eq!(first.err().unwrap().code, "upstream_timeout");
-    assert_eq!(second.err().unwrap().code, "upstream_busy");
+    assert_eq!(first.err().unwrap().error.code, "upstream_timeout");
+    assert_eq!(second.err().unwrap().error.code, "upstream_busy");
 }
 
 #[tokio::test]

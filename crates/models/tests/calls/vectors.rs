@@ -24,11 +24,11 @@ fn documents(extra: &str) -> RerankRequest {
 }
 
 async fn embed(upstream: &Upstream, request: &EmbeddingsRequest) -> Result<Done<Embedded>, Error> {
-    upstream.embed("their-model", request, far(), &[]).await
+    Ok(upstream.embed("their-model", request, far(), &[]).await?)
 }
 
 async fn rerank(upstream: &Upstream, request: &RerankRequest) -> Result<Done<Reranked>, Error> {
-    upstream.rerank("their-model", request, far(), &[]).await
+    Ok(upstream.rerank("their-model", request, far(), &[]).await?)
 }
 
 fn vectors() -> Script {
@@ -196,11 +196,11 @@ async fn a_silent_upstream_ends_at_the_deadline_and_is_left() {
     let upstream = upstream(&provider, |_| {});
     let soon = Instant::now() + Duration::from_millis(50);
     let error = upstream.embed("m", &texts(""), soon, &[]).await.unwrap_err();
-    assert_eq!(error.code, "upstream_timeout");
+    assert_eq!(error.error.code, "upstream_timeout");
     provider.client_left().await;
     let soon = Instant::now() + Duration::from_millis(50);
     let error = upstream.rerank("m", &documents(""), soon, &[]).await.unwrap_err();
-    assert_eq!((error.code, upstream.health().in_flight), ("upstream_timeout", 0));
+    assert_eq!((error.error.code, upstream.health().in_flight), ("upstream_timeout", 0));
     provider.client_left().await;
 }
 
@@ -284,5 +284,5 @@ async fn slow_vectors_are_hedged_by_the_times_of_vectors() {
     });
     let soon = Instant::now() + Duration::from_millis(100);
     let error = renewed.unwrap().rerank("m", &documents(""), soon, &[]).await.unwrap_err();
-    assert_eq!((error.code, silent.log().len()), ("upstream_timeout", 1));
+    assert_eq!((error.error.code, silent.log().len()), ("upstream_timeout", 1));
 }

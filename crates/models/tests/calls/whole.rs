@@ -148,7 +148,7 @@ async fn a_wait_that_does_not_fit_the_deadline_is_not_begun() {
     let upstream = upstream(&provider, |_| {});
     let deadline = Instant::now() + Duration::from_millis(900);
     let error = upstream.chat("m", &request(""), deadline, &[]).await.err().unwrap();
-    assert_eq!(error.code, "upstream_rate_limited");
+    assert_eq!(error.error.code, "upstream_rate_limited");
     assert!(Instant::now() < deadline);
 }
 
@@ -167,7 +167,7 @@ async fn a_silent_upstream_ends_at_the_deadline_and_is_left() {
     let upstream = upstream(&provider, |_| {});
     let deadline = Instant::now() + Duration::from_millis(50);
     let error = upstream.chat("m", &request(""), deadline, &[]).await.err().unwrap();
-    assert_eq!((error.fault.status(), error.code), (504, "upstream_timeout"));
+    assert_eq!((error.error.fault.status(), error.error.code), (504, "upstream_timeout"));
     provider.client_left().await;
     assert_eq!(upstream.health().in_flight, 0);
 }

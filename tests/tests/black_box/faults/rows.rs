@@ -46,10 +46,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// What is met where streams are held until they are whole, with a second target: it rescues what has time left.
+    /// What is met where streams are held until they are whole, with a second target, which rescues them all.
     pub(crate) fn held(&self) -> Meets {
         match self.pair[1] {
-            Broken("upstream_timeout") => LATE,
             Broken(_) => Second,
             met => met,
         }
@@ -87,6 +86,9 @@ pub(crate) const ROWS: &[Row] = &[
     rescued("e429", "429 with `Retry-After: 7`", LIMITED, 1),
     rescued("e429-bare", "429 without `Retry-After`", LIMITED, 3),
     rescued("e401", "401", Refused(424, "upstream_key_refused"), 1),
+    rescued("spent", "429, the account is spent", Refused(424, "upstream_quota_spent"), 1),
+    rescued("e402", "402", Refused(424, "upstream_quota_spent"), 1),
+    rescued("e404", "404, no such model", Refused(424, "upstream_refused"), 1),
     row("e400", "400", [Refused(424, "upstream_refused"); 2], [Refused(424, "upstream_refused"); 2], 1),
     rescued("e500", "500", FAILED, 3),
     rescued("e502", "502", FAILED, 3),
@@ -96,8 +98,8 @@ pub(crate) const ROWS: &[Row] = &[
     rescued("reset", "a reset before the head", CUT, 3),
     rescued("garbage-head", "a head that is no HTTP", GARBAGE, 3),
     rescued("huge-head", "a head of 4 MiB", GARBAGE, 3),
-    row("mute", "no head in time", [LATE, LATE], [LATE, Second], 1),
-    row("silent", "a head, and nothing more", [LATE, LATE], [LATE, Second], 1),
+    row("mute", "no head in time", [LATE, LATE], [Second, Second], 1),
+    row("silent", "a head, and nothing more", [LATE, LATE], [Second, Second], 1),
     rescued("redirect", "a redirect", Refused(502, "upstream_redirected"), 1),
     rescued("error-in-200", "200 with an error inside", FAILED, 3),
     rescued("error-first", "an error as the first event", FAILED, 3),
@@ -144,7 +146,7 @@ pub(crate) const ROWS: &[Row] = &[
         "stall",
         "silence after a word",
         [LATE, Broken("upstream_stalled")],
-        [LATE, Broken("upstream_stalled")],
+        [Second, Broken("upstream_stalled")],
         1,
     ),
     row(
@@ -158,15 +160,15 @@ pub(crate) const ROWS: &[Row] = &[
         "endless",
         "words for ever",
         [LATE, Broken("upstream_timeout")],
-        [LATE, Broken("upstream_timeout")],
+        [Second, Broken("upstream_timeout")],
         1,
     ),
-    row("only-comments", "comments for ever", [LATE, LATE], [LATE, Second], 1),
+    row("only-comments", "comments for ever", [LATE, LATE], [Second, Second], 1),
     row(
         "words-then-comments",
         "comments for ever after a word",
         [LATE, Broken("upstream_timeout")],
-        [LATE, Broken("upstream_timeout")],
+        [Second, Broken("upstream_timeout")],
         1,
     ),
     harmless("ok", "nothing wrong"),
