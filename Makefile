@@ -98,7 +98,7 @@ bench: build
 FUZZ_SECONDS ?= 60
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-	@for target in sse chat_body answers config; do \
+	@for target in sse chat_body messages_body responses_body answers headers config; do \
 		mkdir -p fuzz/target/corpus/$$target; \
 		cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 || exit 1; \

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::dialects::bodies(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::dialects::chat_bodies(data));

@@ -126,7 +126,13 @@ impl Gateway {
 
     /// Waits until no request is under way.
     pub fn wait_until_idle(&self) {
-        eventually("every request is settled", || self.metric("pointsman_requests_in_flight") == 0.0);
+        self.wait_until_idle_but(0);
+    }
+
+    /// Waits until only so many requests are under way.
+    pub fn wait_until_idle_but(&self, left: u32) {
+        let name = "pointsman_requests_in_flight";
+        eventually("the other requests are settled", || self.metric(name) == f64::from(left));
     }
 
     /// Its number in the system.

@@ -13,8 +13,10 @@ pub mod bench;
 mod dialects;
 mod gateway;
 mod http;
+mod listening;
 mod provider;
 mod setup;
+mod vectors;
 mod wire;
 
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub use gateway::{Gateway, Output, binary, question, run};
 pub use http::{Answer, Events, Request, raw};
 pub use provider::{Attempt, Provider};
 pub use setup::{Setup, model_file};
+pub use vectors::Vectors;
 pub use wire::ANSWER;
 
 /// How long anything may take before a test gives up. Far above what is usual, for machines under load.

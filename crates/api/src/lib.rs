@@ -6,6 +6,7 @@
 mod chat;
 mod embed;
 mod error;
+pub mod filter;
 mod gather;
 mod head;
 mod json;
@@ -39,4 +40,4 @@ pub use reply::{
 pub use secret::Secret;
 pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};
 pub use template::{Captures, Template};
-pub use tenant::Tenant;
+pub use tenant::{Priority, Tenant};

@@ -40,8 +40,8 @@ pub struct Grounding {
     pub passages_max: usize,
     /// The passages are declared to be right where they contradict the model's memory (question 10 of the flow).
     pub authoritative: bool,
-    /// Below this coverage the answer is "the index does not cover this".
-    pub coverage_min: f32,
+    /// Below this coverage the answer is "the index does not cover this"; the store's own line where it is `None`.
+    pub coverage_min: Option<f32>,
     /// Each sentence of an answer must rest on a passage; one that does not makes the next target answer, and after the
     /// last one the answer is "the index does not cover this".
     #[serde(default)]

@@ -4,14 +4,17 @@
 //! of what makes the vectors. Refuses downloads: every file comes from a path, and one that is missing, old or broken
 //! is an [`Error`] in one sentence, never a panic.
 
+mod pool;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use api::{Embed, Error, Fault, Vector};
 use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
 use ort::environment::Environment;
 
+use self::pool::Pool;
 use crate::hub;
 use crate::library;
 use crate::reading::{Draft, Reading, Script, States, add, normalise};
@@ -47,7 +50,7 @@ pub struct EncoderOptions {
 
 /// A sentence encoder that many threads share. [`Embed::embed`] blocks while all sessions are busy.
 pub struct Encoder {
-    pool: Pool,
+    pool: Pool<TextEmbedding>,
     counter: Counter,
     dimensions: usize,
     fingerprint: String,
@@ -90,14 +93,15 @@ impl Encoder {
         let windows = script.windows(|text| self.counter.offsets(text))?;
         let whole = windows.len() == 1;
         let mut draft = Draft::new(self.dimensions);
-        let mut session = self.pool.take();
+        let mut loan = self.pool.take()?;
+        let session = loan.session()?;
         for (start, end) in windows {
             let window = script.text.get(start..end).unwrap_or_default();
             // Cut anew: at a window's edge a word may fall into other tokens than in the whole text.
             let tokens = self.counter.offsets(window)?;
-            session.states(window, self.dimensions, |states| draft.add(&script, start, &tokens, &states))?;
+            states(session, window, self.dimensions, |states| draft.add(&script, start, &tokens, &states))?;
         }
-        drop(session);
+        drop(loan);
         Ok(draft.finish(whole))
     }
 
@@ -110,11 +114,12 @@ impl Encoder {
     /// The runtime failed.
     pub fn describe(&self, texts: &[&str]) -> Result<Vec<Vector>, Error> {
         let mut described = Vec::with_capacity(texts.len());
-        let mut session = self.pool.take();
         for text in texts {
+            let mut loan = self.pool.take()?;
+            let session = loan.session()?;
             let mut sums = vec![vec![0.0_f32; self.dimensions]; DESCRIBED_PARTS];
             for (place, (start, end)) in self.windows(text)?.into_iter().enumerate() {
-                session.states(&text[start..end], self.dimensions, |states| {
+                states(session, &text[start..end], self.dimensions, |states| {
                     // A window counts by its length, as in `embed`.
                     #[expect(
                         clippy::cast_precision_loss,
@@ -176,18 +181,17 @@ impl Embed for Encoder {
         let windows: Result<Vec<_>, Error> = texts.iter().map(|text| self.windows(text)).collect();
         let windows = windows?;
         let mut sums = vec![vec![0.0_f32; self.dimensions]; texts.len()];
-        let mut session = self.pool.take();
         for ((text, windows), sum) in texts.iter().zip(windows).zip(&mut sums) {
             for (start, end) in windows {
                 // One window a pass: eight took a fifth more processor time, by padding and by outgrowing the caches.
-                let vector = session.embed(&text[start..end]).map_err(Error::internal)?;
+                // For each pass anew: nobody waits longer than for one.
+                let vector = embed(self.pool.take()?.session()?, &text[start..end])?;
                 // A window counts by its length: the last one may hold only a few words.
                 #[expect(clippy::cast_precision_loss, reason = "a window has at most some thousand bytes")]
                 let weight = (end - start).max(1) as f32;
                 sum.iter_mut().zip(vector).for_each(|(sum, value)| *sum += weight * value);
             }
         }
-        drop(session);
         sums.iter_mut().for_each(|sum| normalise(sum));
         Ok(sums)
     }
@@ -364,73 +368,30 @@ impl Counter {
     }
 }
 
-// === The pool ===
-
-/// Sessions that wait for work.
-struct Pool {
-    idle: Mutex<Vec<TextEmbedding>>,
-    returned: Condvar,
+fn embed(session: &mut TextEmbedding, text: &str) -> Result<Vector, Error> {
+    let vector = session.embed([text], None).map_err(Error::internal)?.pop();
+    vector.ok_or_else(|| Error::internal("the encoder gave no vector"))
 }
 
-/// A session on loan; goes back when dropped, also by a panic.
-struct Loan<'a> {
-    pool: &'a Pool,
-    session: Option<TextEmbedding>,
-}
-
-impl Pool {
-    fn new(idle: Vec<TextEmbedding>) -> Self {
-        Self { idle: Mutex::new(idle), returned: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<TextEmbedding>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a session.
-    fn take(&self) -> Loan<'_> {
-        let mut idle = self.lock();
-        loop {
-            if let Some(session) = idle.pop() {
-                return Loan { pool: self, session: Some(session) };
-            }
-            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-impl Loan<'_> {
-    fn embed(&mut self, text: &str) -> Result<Vector, fastembed::Error> {
-        // Only `drop` leaves the place empty.
-        let Some(session) = &mut self.session else { return Err(fastembed::Error::EmptyTokenizations) };
-        session.embed([text], None)?.pop().ok_or(fastembed::Error::EmptyTokenizations)
-    }
-
-    /// Hands out the states of a text's tokens. Of a model without an [`INNER_STATE`] the last state stands for it.
-    fn states(&mut self, text: &str, width: usize, take: impl FnOnce(States<'_>)) -> Result<(), Error> {
-        let Some(session) = &mut self.session else { return Err(Error::internal("the session is gone")) };
-        let output = session.transform([text], None).map_err(Error::internal)?.into_raw();
-        let outputs = output.first().map(|batch| batch.outputs.as_slice()).unwrap_or_default();
-        let named = |name: &str| outputs.iter().find(|(known, _)| known == name);
-        let last = named(LAST_STATE).or(outputs.first());
-        let last = last.ok_or_else(|| Error::internal("the encoder gave no output"))?;
-        let inner = named(INNER_STATE).unwrap_or(last);
-        let (_, last) = last.1.try_extract_tensor::<f32>().map_err(Error::internal)?;
-        let (_, inner) = inner.1.try_extract_tensor::<f32>().map_err(Error::internal)?;
-        // The first and the last row are the special tokens'.
-        let body = |states: &[f32]| width..states.len().saturating_sub(width).max(width);
-        take(States { last, inner: inner.get(body(inner)).unwrap_or_default() });
-        Ok(())
-    }
-}
-
-impl Drop for Loan<'_> {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.pool.lock().push(session);
-            self.pool.returned.notify_one();
-        }
-    }
+/// Hands out the states of a text's tokens. Of a model without an [`INNER_STATE`] the last state stands for it.
+fn states(
+    session: &mut TextEmbedding,
+    text: &str,
+    width: usize,
+    take: impl FnOnce(States<'_>),
+) -> Result<(), Error> {
+    let output = session.transform([text], None).map_err(Error::internal)?.into_raw();
+    let outputs = output.first().map(|batch| batch.outputs.as_slice()).unwrap_or_default();
+    let named = |name: &str| outputs.iter().find(|(known, _)| known == name);
+    let last = named(LAST_STATE).or(outputs.first());
+    let last = last.ok_or_else(|| Error::internal("the encoder gave no output"))?;
+    let inner = named(INNER_STATE).unwrap_or(last);
+    let (_, last) = last.1.try_extract_tensor::<f32>().map_err(Error::internal)?;
+    let (_, inner) = inner.1.try_extract_tensor::<f32>().map_err(Error::internal)?;
+    // The first and the last row are the special tokens'.
+    let body = |states: &[f32]| width..states.len().saturating_sub(width).max(width);
+    take(States { last, inner: inner.get(body(inner)).unwrap_or_default() });
+    Ok(())
 }
 
 #[cfg(test)]

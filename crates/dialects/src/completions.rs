@@ -3,14 +3,21 @@
 //! Owns the reading of a request into one message of a chat, and the writing of answers. Refuses by name prompts of
 //! token ids, several prompts, `suffix` and `best_of`, which a chat cannot do.
 //!
-//! A chat answers where a completion goes on: the same request reads otherwise to an older model. Left out, `max_tokens`
-//! is the model's own limit, not this dialect's 16. What is thought aloud before the text is not shown.
+//! A chat answers where a completion goes on: the same request reads otherwise to an older model. What is thought aloud
+//! before the text is not shown.
+//!
+//! Left out, `max_tokens` is [`MAX_TOKENS_DEFAULT`], as OpenAI documents this endpoint and vLLM serves it: a client that
+//! was written for it pays for no more than it would there, and `finish_reason: length` tells it that there was more.
+//! (LiteLLM and Ollama leave such an answer to the model's own limit.)
 
 use std::collections::BTreeMap;
 
 use api::{ChatRequest, Chunk, Completion, Error, Fault, sse};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+
+/// The most tokens of an answer where the client names no limit.
+const MAX_TOKENS_DEFAULT: u64 = 16;
 
 /// A client that speaks this dialect.
 #[derive(Clone, Debug)]
@@ -27,6 +34,9 @@ pub(crate) fn read(mut body: Map<String, Value>) -> Result<(ChatRequest, Client)
     let echo = echo(&mut body)?;
     refuse(&mut body)?;
     log_probabilities(&mut body, echo)?;
+    if !["max_tokens", "max_completion_tokens"].into_iter().any(|key| body.contains_key(key)) {
+        body.insert("max_tokens".to_owned(), MAX_TOKENS_DEFAULT.into());
+    }
     body.insert("messages".to_owned(), json!([{"role": "user", "content": prompt}]));
     let request = ChatRequest::from_body(body)?;
     let client = Client { echo: echo.then_some(prompt), include_usage: request.include_usage };

@@ -87,16 +87,16 @@ impl Client {
     /// It cannot be written as JSON.
     pub fn whole(&self, completion: &Completion) -> Result<Bytes, Error> {
         match self {
-            Self::Chat(_) => serde_json::to_vec(completion).map(Bytes::from).map_err(Error::internal),
+            Self::Chat(client) => client.whole(completion),
             Self::Messages => messages::write_whole(completion),
             Self::Completions(client) => client.whole(completion),
             Self::Responses(client) => client.whole(completion),
         }
     }
 
-    /// Whether answers are written as the house keeps them.
-    pub fn is_chat(&self) -> bool {
-        matches!(self, Self::Chat(_))
+    /// Whether this answer is written as the house keeps it.
+    pub fn writes_as_kept(&self, completion: &Completion) -> bool {
+        matches!(self, Self::Chat(_)) && chat::is_plain(completion)
     }
 
     /// A writer of this call's answer as a stream.
@@ -111,13 +111,23 @@ impl Client {
 }
 
 impl Writer {
-    /// The events that pass a chunk on. Its usage has its own place at the end, in [`Writer::finish`].
+    /// The same, told beforehand how many tokens the prompt is held to have: Anthropic's streams begin with that count, and
+    /// say what was really counted at their end. Every other dialect says it at the end alone.
+    #[must_use]
+    pub fn with_prompt_tokens(self, estimate: u64) -> Self {
+        match self {
+            Self::Messages(writer) => Self::Messages(writer.with_prompt_tokens(estimate)),
+            other => other,
+        }
+    }
+
+    /// The events that pass a chunk on: none, where the dialect has nothing to say of it. Its usage has its own place at the end, in [`Writer::finish`].
     ///
     /// # Errors
     /// They cannot be written as JSON.
     pub fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
         match self {
-            Self::Chat(_) => sse::data(chunk).map_err(Error::internal),
+            Self::Chat(client) => client.chunk(chunk),
             Self::Messages(writer) => writer.chunk(chunk),
             Self::Completions(writer) => writer.chunk(chunk),
             Self::Responses(writer) => writer.chunk(chunk),

@@ -81,6 +81,14 @@ fn is_hint(dialect: &str, field: &str, value: &Value) -> bool {
     }
 }
 
+/// What an assistant's earlier text rested on, as Anthropic's clients bring it back. Other dialects pass over it: no answer
+/// depends on it.
+pub(crate) fn are_citations(key: &str, value: &Value) -> bool {
+    let is_citation =
+        |one: &Value| one.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("_location"));
+    key == "citations" && value.as_array().is_some_and(|list| list.iter().all(is_citation))
+}
+
 /// The target's dialect has no words for the field `param`.
 pub(crate) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Error {
     Error::new(BadRequest, "unsupported_by_target", message).with_param(param)

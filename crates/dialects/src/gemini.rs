@@ -19,6 +19,7 @@
 //! sealed it can read.
 
 mod answer;
+mod calls;
 mod contents;
 mod media;
 mod request;

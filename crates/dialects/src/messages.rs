@@ -10,6 +10,11 @@
 //! (`reasoning_content` without a signature, `reasoning_items`, `annotations`). To others, from a messages client: a
 //! document's, a block's and a tool's `cache_control` travels as an extra key.
 //!
+//! **Citations** with an address are chat's `url_citation` annotations too. Those of another provider are put into a whole
+//! answer's blocks where that says the same, with the `encrypted_index` that only Anthropic could give left empty, and are
+//! taken out again when such a turn goes to Anthropic. A stream has gone by when its annotations come, so there, and
+//! where an annotation has no address, they stand beside the answer under `annotations`.
+//!
 //! `max_tokens` is required there: where a chat client gives none, it is [`MAX_TOKENS_DEFAULT`].
 //!
 //! **What chat has no words for** travels in an answer under `provider_specific_fields.anthropic_blocks`: from the first
@@ -20,7 +25,9 @@ mod answer;
 mod ask;
 mod blocks;
 mod body;
+mod citations;
 mod reader;
+mod tools;
 mod usage;
 mod writer;
 

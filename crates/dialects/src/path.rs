@@ -1,5 +1,7 @@
 //! Where a call goes below a provider's base URL.
 
+use api::Error;
+
 use crate::Wire;
 
 impl Wire {
@@ -17,6 +19,31 @@ impl Wire {
                 format!("/models/{model}:{call}")
             }
         }
+    }
+
+    /// The path of an embeddings request, as for [`Wire::path`].
+    ///
+    /// # Errors
+    /// A 400 with the code `unsupported_by_target` that names `model`: this dialect has none.
+    pub fn embeddings_path(self, model: &str) -> Result<String, Error> {
+        match self {
+            Self::Chat | Self::Responses => Ok("/embeddings".to_owned()),
+            Self::Azure => Ok(format!("/openai/deployments/{}/embeddings", path_segment(model))),
+            Self::Gemini => {
+                let model = path_segment(model.strip_prefix("models/").unwrap_or(model));
+                Ok(format!("/models/{model}:batchEmbedContents"))
+            }
+            Self::Messages => Err(self.lacks("embeddings")),
+        }
+    }
+
+    /// The path of a rerank request, as for [`Wire::path`].
+    ///
+    /// # Errors
+    /// As for [`Wire::embeddings_path`].
+    pub fn rerank_path(self) -> Result<String, Error> {
+        self.ranks()?;
+        Ok("/rerank".to_owned())
     }
 }
 
@@ -45,6 +72,26 @@ mod tests {
 
     fn check(wire: Wire, model: &str, stream: bool, expected: &str) {
         assert_eq!(wire.path(model, stream), expected);
+    }
+
+    #[test]
+    fn vectors_and_ranks_have_paths_of_their_own() {
+        let embeddings = |wire: Wire| wire.embeddings_path("models/a b").map_err(|error| error.param);
+        let named = || Some("model".to_owned());
+        assert_eq!(embeddings(Wire::Chat), Ok("/embeddings".to_owned()));
+        assert_eq!(embeddings(Wire::Responses), Ok("/embeddings".to_owned()));
+        assert_eq!(embeddings(Wire::Azure), Ok("/openai/deployments/models%2Fa%20b/embeddings".to_owned()));
+        assert_eq!(embeddings(Wire::Gemini), Ok("/models/a%20b:batchEmbedContents".to_owned()));
+        assert_eq!(embeddings(Wire::Messages), Err(named()));
+        for (wire, expected) in [
+            (Wire::Chat, Ok("/rerank".to_owned())),
+            (Wire::Responses, Ok("/rerank".to_owned())),
+            (Wire::Azure, Err(named())),
+            (Wire::Gemini, Err(named())),
+            (Wire::Messages, Err(named())),
+        ] {
+            assert_eq!(wire.rerank_path().map_err(|error| error.param), expected);
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ fn check(target: &str, run: fn(&[u8])) {
 #[test]
 fn the_corpus_runs_through_every_target() {
     check("sse", targets::sse);
-    check("chat_body", targets::bodies);
+    check("chat_body", targets::chat_bodies);
+    check("messages_body", targets::messages_bodies);
+    check("responses_body", targets::responses_bodies);
     check("answers", targets::answers);
 }

@@ -146,11 +146,16 @@ fn what_is_no_answer_is_told_from_one() {
         r#""index":-1"#,
         r#""content":{"parts":[{"functionCall":{}}]}"#,
         r#""content":{"parts":[{"functionCall":{"name":"f","args":[]}}]}"#,
-        r#""content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]}"#,
+        r#""content":{"parts":[{"functionCall":{"name":"f","partialArgs":{}}}]}"#,
+        r#""content":{"parts":[{"functionCall":{"name":"f","willContinue":true}},{"functionCall":{"name":"g"}}]}"#,
     ] {
         check_no_answer(&format!(r#"{{"candidates":[{{{candidate},"finishReason":"STOP"}}]}}"#), "garbage");
     }
     check_no_answer(r#"{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}"#, "cut");
+    check_no_answer(
+        r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]},"finishReason":"STOP"}]}"#,
+        "cut",
+    );
     for reason in ["MALFORMED_FUNCTION_CALL", "OTHER", "FINISH_REASON_UNSPECIFIED", "NEW_REASON"] {
         check_no_answer(&format!(r#"{{"candidates":[{{"finishReason":"{reason}"}}]}}"#), "error");
     }

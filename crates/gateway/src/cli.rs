@@ -85,6 +85,9 @@ pub(crate) enum IndexCommand {
     Build {
         /// The files and folders that the store is to hold instead of all that it held, uploads included.
         paths: Vec<PathBuf>,
+        /// Embed every document anew, also what has not changed; what was added and uploaded before is forgotten.
+        #[arg(long)]
+        fresh: bool,
     },
     /// Add files and folders to what the store holds, for good.
     Add {
@@ -280,6 +283,13 @@ pub(crate) enum EvalCommand {
         /// Where the index is kept for the next time; without it, it is built for this one run.
         #[arg(long)]
         index: Option<PathBuf>,
+        /// Learn from the questions how coverage is estimated, and write it to this file: `coverage` of a store in
+        /// gateway.toml.
+        #[arg(long, requires = "foreign")]
+        learn: Option<PathBuf>,
+        /// The share of the questions of this corpus that what is learnt may refuse.
+        #[arg(long, default_value_t = 0.05, requires = "learn")]
+        wrong_refusals_max: f32,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use api::{Error, Fault};
 use dialects::Face;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::body::{Body, whole};
 use crate::exchange::{self, Arrived, refusal, refusal_in};
+use crate::framing;
 use crate::house::House;
 use crate::vector_stores;
 
@@ -22,7 +22,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let face = face_at(&path);
-    if let Err(error) = check_framing(&parts) {
+    if let Err(error) = framing::check(&parts) {
         // What follows on this connection may be part of the same attempt to be misunderstood.
         let mut response = refusal_in(face, &error, "");
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -37,6 +37,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         "/v1/completions" => (Method::POST, "text_completion"),
         "/v1/feedback" => (Method::POST, "feedback"),
         "/v1/embeddings" => (Method::POST, "embeddings"),
+        "/v1/rerank" | "/v2/rerank" => (Method::POST, "rerank"),
         "/v1/models" => (Method::GET, ""),
         path if vector_stores::serves(path) => {
             let operation = "vector_stores";
@@ -57,6 +58,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request<Incoming>) -> Res
         "/v1/route" => exchange::route(arrived).await,
         "/v1/feedback" => exchange::feedback(arrived).await,
         "/v1/embeddings" => exchange::embeddings(arrived).await,
+        "/v1/rerank" | "/v2/rerank" => exchange::rerank(arrived).await,
         path => models(&arrived, path),
     }
 }
@@ -71,34 +73,6 @@ fn face_at(path: &str) -> Face {
     }
 }
 
-/// What hyper 1.12 lets through and two readers of one connection could understand differently.
-fn check_framing(parts: &Parts) -> Result<(), Error> {
-    let wrong = |message: &str| Err(Error::new(Fault::BadRequest, "bad_framing", message));
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => return wrong("Send one `host` header, not several."),
-        (Some(host), None) if host.is_empty() => return wrong("The `host` header is empty."),
-        (None, None) if parts.version == Version::HTTP_11 => return wrong("HTTP/1.1 needs a `host` header."),
-        _ => {}
-    }
-    if let (Some(authority), Some(host)) = (parts.uri.authority(), parts.headers.get(HOST))
-        && authority.as_str().as_bytes() != host.as_bytes()
-    {
-        return wrong("The request line names another host than the `host` header.");
-    }
-    if parts.headers.contains_key(TRANSFER_ENCODING) {
-        if parts.headers.contains_key(CONTENT_LENGTH) {
-            return wrong("Send `content-length` or `transfer-encoding`, not both.");
-        }
-        let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-        let only_chunked = encodings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !only_chunked {
-            return wrong("The only `transfer-encoding` that is taken is `chunked`.");
-        }
-    }
-    Ok(())
-}
-
 fn unknown_path(path: &str) -> Error {
     let shown: String = path.chars().take(100).collect();
     Error::new(
@@ -106,7 +80,7 @@ fn unknown_path(path: &str) -> Error {
         "unknown_path",
         format!(
             "There is nothing at `{shown}`. This port serves POST /v1/chat/completions, /v1/responses, \
-             /v1/messages, /v1/completions, /v1/embeddings, /v1/feedback, /v1/route, /v1/files and GET /v1/models, /v1/vector_stores."
+             /v1/messages, /v1/completions, /v1/embeddings, /v1/rerank, /v1/feedback, /v1/route, /v1/files and GET /v1/models, /v1/vector_stores."
         ),
     )
 }

@@ -153,7 +153,7 @@ impl Decider {
         let sight = match self.sight(store, tenant, reach) {
             Ok(mut sight) => {
                 // What is found for the coverage is what a plan then reads.
-                sight.options.passages_max = policy.passages_max();
+                sight.find(policy.passages_max());
                 Some(sight).filter(|_| self.is_ready(store, tenant))
             }
             // The caller asked for it, and should hear that it is not there.
@@ -277,6 +277,8 @@ impl Decider {
                 .aliases()
                 .map(|(alias, model)| (alias.to_owned(), model.provider().to_owned())),
         );
+        let services = live.policies.catalogue().services().iter();
+        all.extend(services.map(|service| (service.name.to_string(), service.provider.name.to_string())));
         all.extend(self.tasks.load().iter().map(|task| ours(&format!("task/{}", task.name))));
         all.push(ours(&self.settings.encoder.name));
         all

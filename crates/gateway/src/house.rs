@@ -11,11 +11,12 @@ use cache::Answers;
 use dialects::Wire;
 use ledger::{Book, Funds};
 use models::{EndpointOptions, Hedge, HttpVersion, Upstream, UpstreamOptions, Upstreams};
-use policy::{Catalogue, Dialect, Model, ModelKind, Provider};
+use policy::{Catalogue, Dialect, Model, ModelKind, Provider, Service};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::answered;
 use crate::decider::Decider;
 use crate::decisions::Decisions;
@@ -57,6 +58,8 @@ pub(crate) struct House {
     pub(crate) clerk: Clerk,
     /// Seats for questions that no client waits for.
     pub(crate) asides: Arc<Semaphore>,
+    /// Places for requests that clients wait for.
+    pub(crate) admission: Arc<Admission>,
     pub(crate) book: Book,
     pub(crate) funds: Funds,
     pub(crate) metrics: Metrics,
@@ -94,6 +97,7 @@ impl House {
         let upstreams = Upstreams::new();
         let backends =
             open_backends(settings, decider.live.load().policies.catalogue(), &upstreams, &Backends::new());
+        let admission = Admission::new(settings.limits.requests_max);
         let answers = Answers::new(settings.cache.bytes_max, settings.cache.ttl);
         let judgeable = answered::Answers::new(settings.feedback.bytes_max, settings.feedback.keep);
         let decisions = Decisions::open(&settings.files.state, settings.decisions_bytes_max)
@@ -107,6 +111,7 @@ impl House {
             judgeable,
             decisions,
             asides: Arc::new(Semaphore::new(ASIDES_MAX)),
+            admission,
             book,
             funds,
             metrics: Metrics::new(),
@@ -209,7 +214,27 @@ fn open_backends(
         }
         backends.insert(model.name.to_string(), backend);
     }
+    for service in catalogue.services() {
+        let before = open.get(&*service.name).map(|backend| &**backend);
+        let backend = open_service(settings, service, upstreams, before);
+        if let Backend::Missing(why) = &backend {
+            tracing::warn!(model = %service.name, %why, "a model is not available");
+        }
+        backends.insert(service.name.to_string(), Arc::new(backend));
+    }
     backends
+}
+
+fn open_service(
+    settings: &Settings,
+    service: &Service,
+    upstreams: &Upstreams,
+    before: Option<&Backend>,
+) -> Backend {
+    match &service.provider.missing {
+        Some(why) => Backend::Missing(why.clone()),
+        None => open_upstream(settings, &service.provider, &service.id, upstreams, before),
+    }
 }
 
 fn open_backend(
@@ -228,13 +253,7 @@ fn open_backend(
             Ok(loaded) => Backend::Llama(loaded),
             Err(error) => Backend::Missing(in_words(&error)),
         },
-        ModelKind::Provided { provider, id } => {
-            let before = before.and_then(|backend| match backend {
-                Backend::Upstream { upstream, .. } => Some(upstream),
-                _ => None,
-            });
-            open_upstream(settings, provider, id, upstreams, before)
-        }
+        ModelKind::Provided { provider, id } => open_upstream(settings, provider, id, upstreams, before),
     }
 }
 
@@ -281,7 +300,7 @@ fn open_upstream(
     provider: &Provider,
     id: &str,
     upstreams: &Upstreams,
-    before: Option<&Upstream>,
+    before: Option<&Backend>,
 ) -> Backend {
     let Some(base_url) = &provider.base_url else {
         return Backend::Missing(format!("set the base_url of provider.{}", provider.name));
@@ -289,8 +308,8 @@ fn open_upstream(
     let options = upstream_options(settings, provider, base_url);
     // What is known of its health, and its connections, outlive a reload.
     let opened = match before {
-        Some(before) => before.renewed(upstreams, options),
-        None => Upstream::new(upstreams, options),
+        Some(Backend::Upstream { upstream, .. }) => upstream.renewed(upstreams, options),
+        _ => Upstream::new(upstreams, options),
     };
     match opened {
         Ok(upstream) => Backend::Upstream { upstream, id: id.to_owned() },

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use api::{Money, Prices, Track, Usage};
+use api::{Money, Prices, Usage};
 use classify::Encoder;
 use ledger::Keys;
 use policy::tasks::TaskSpecs;
 use policy::{Catalogue, Policies};
 
 use crate::settings::Settings;
+use crate::surroundings::{Secrets, Surroundings};
 use crate::training::{self, Trained};
 
 /// What is reloaded together, so that no request sees half of a change.
@@ -20,6 +21,8 @@ pub(crate) struct Live {
     pub(crate) tasks: TaskSpecs,
     pub(crate) trained: Trained,
     pub(crate) keys: Keys,
+    /// The files of secrets that were read.
+    pub(crate) secrets: Secrets,
     /// Names what is live: the hash of all configuration files.
     pub(crate) revision: String,
     /// Why a model of the catalogue cannot be called, by its name, and what to set.
@@ -35,29 +38,26 @@ impl Live {
         let files = Files::read(settings)?;
         let (policies, tasks) = files.check(settings)?;
         let trained = training::classifier(settings, encoder).map_err(|mistakes| mistakes.join("\n"))?;
-        let pairs = settings.tenants.iter().map(|tenant| (tenant.key.as_str(), Arc::clone(&tenant.tenant)));
-        let keys = if settings.tenants.is_empty() {
-            Keys::open()
-        } else {
-            Keys::new(pairs).map_err(|error| error.message)?
-        };
+        let around_tenants = Surroundings::of(&settings.file);
+        let keys = keys(settings, &around_tenants)?;
+        let secrets = files.around.secrets().and(around_tenants.secrets());
         let missing = missing(settings, policies.catalogue());
-        Ok(Self { policies, tasks, trained, keys, revision: files.revision(settings), missing })
+        Ok(Self { policies, tasks, trained, keys, secrets, revision: files.revision(settings), missing })
     }
 
     /// The prices of a model; what is not in the catalogue (heads, the extractive reader) costs nothing.
     pub(crate) fn prices(&self, model: &str) -> Prices {
-        self.policies.catalogue().get(model).map(|model| model.prices).unwrap_or_default()
+        self.policies.catalogue().prices(model)
     }
 
     /// Whether a model is one behind an API of others.
     pub(crate) fn is_external(&self, model: &str) -> bool {
-        self.policies.catalogue().get(model).is_some_and(|model| model.track == Track::External)
+        self.policies.catalogue().is_external(model)
     }
 
     /// The name of the provider of a model.
     pub(crate) fn provider_of(&self, model: &str) -> &str {
-        self.policies.catalogue().get(model).map_or("pointsman", |model| model.provider())
+        self.policies.catalogue().provider_of(model)
     }
 
     /// What a usage would cost on the policy's reference model.
@@ -73,6 +73,8 @@ pub(crate) struct Files {
     policy: String,
     /// The declarations of tasks with their names, by name.
     tasks: Vec<(String, String)>,
+    /// What `models` points to.
+    around: Surroundings,
 }
 
 impl Files {
@@ -92,7 +94,10 @@ impl Files {
         };
         let files = [read(&settings.files.models, "models"), read(&settings.files.policy, "policy")];
         match (files, read_tasks(&settings.files.tasks)) {
-            ([Ok(models), Ok(policy)], Ok(tasks)) => Ok(Self { models, policy, tasks }),
+            ([Ok(models), Ok(policy)], Ok(tasks)) => {
+                let around = Surroundings::of(&settings.files.models);
+                Ok(Self { models, policy, tasks, around })
+            }
             ([models, policy], tasks) => {
                 let wrong = [models.err(), policy.err(), tasks.err()];
                 Err(wrong.into_iter().flatten().collect::<Vec<String>>().join("\n"))
@@ -105,15 +110,17 @@ impl Files {
     /// # Errors
     /// Every mistake, one a line.
     pub(crate) fn check(&self, settings: &Settings) -> Result<(Policies, TaskSpecs), String> {
-        let env = |name: &str| std::env::var(name).ok();
         let label = |path: &std::path::Path| path.display().to_string();
-        let catalogue = Catalogue::parse(&label(&settings.files.models), &self.models, &env);
+        let catalogue = Catalogue::parse(&label(&settings.files.models), &self.models, &|place| {
+            self.around.look_up(place)
+        });
         let catalogue = catalogue.map_err(|mistakes| mistakes.to_string())?;
         let policies = Policies::parse(&label(&settings.files.policy), &self.policy, &catalogue);
         let policies = policies.map_err(|mistakes| mistakes.to_string())?;
         let tasks = TaskSpecs::parse(&self.tasks, &catalogue).map_err(|mistakes| mistakes.to_string());
         let mut wrong: Vec<String> =
             settings.tenants.iter().filter_map(|tenant| tenant.unknown_policy(&policies)).collect();
+        wrong.extend(settings.stores.iter().filter_map(|store| store.unknown_reranker(policies.catalogue())));
         match tasks {
             Ok(tasks) if wrong.is_empty() => Ok((policies, tasks)),
             tasks => {
@@ -133,6 +140,20 @@ impl Files {
         }
         hasher.finalize().to_hex()[..16].to_owned()
     }
+}
+
+/// The keys of all tenants as they are now.
+fn keys(settings: &Settings, surroundings: &Surroundings) -> Result<Keys, String> {
+    if settings.tenants.is_empty() {
+        return Ok(Keys::open());
+    }
+    let mut pairs = Vec::new();
+    for tenant in &settings.tenants {
+        let keys = tenant.keys(&|place| surroundings.look_up(place))?;
+        pairs.extend(keys.into_iter().map(|key| (key, Arc::clone(&tenant.tenant))));
+    }
+    let pairs = pairs.iter().map(|(key, tenant)| (key.expose(), Arc::clone(tenant)));
+    Keys::new(pairs).map_err(|error| error.message)
 }
 
 /// The declarations of tasks in a folder, by name; none where there is no folder.

@@ -4,15 +4,19 @@
 //! line. What it knows of deciding, finding, calling and paying is in its sibling crates.
 
 mod admin;
+mod admission;
 mod answered;
 mod body;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod corpus;
 mod data;
 mod decider;
 mod decisions;
 mod exchange;
 mod explain;
+mod framing;
 mod house;
 mod journal;
 mod latencies;
@@ -28,6 +32,7 @@ mod serve;
 mod settings;
 mod stated;
 mod stores;
+mod surroundings;
 mod tasks;
 mod training;
 mod vector_stores;

@@ -103,6 +103,15 @@ pub(crate) struct TaskNameLabels {
     pub(crate) task: String,
 }
 
+/// Labels of requests that were turned away.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct ShedLabels {
+    /// The tenant's name in `gateway.toml`.
+    pub(crate) tenant: String,
+    /// The priority that the request had.
+    pub(crate) priority: &'static str,
+}
+
 /// Labels of a tenant's gauge.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct TenantLabels {
@@ -129,6 +138,7 @@ pub(crate) struct Metrics {
     pub(crate) budget: Family<TenantLabels, Gauge<f64, AtomicU64>>,
     pub(crate) reload_ok: Gauge,
     pub(crate) in_flight: Gauge,
+    pub(crate) shed: Family<ShedLabels, Counter>,
     pub(crate) unrecorded: Counter,
     pub(crate) decisions_left_out: Counter,
     /// What the clerk could not be told of, because it had too much to do.
@@ -172,6 +182,7 @@ impl Metrics {
             budget: Family::default(),
             reload_ok: Gauge::default(),
             in_flight: Gauge::default(),
+            shed: Family::default(),
             unrecorded: Counter::default(),
             decisions_left_out: Counter::default(),
             untold: Counter::default(),
@@ -234,6 +245,11 @@ impl Metrics {
             self.reload_ok.clone(),
         );
         registry.register("pointsman_requests_in_flight", "Requests not settled yet", self.in_flight.clone());
+        registry.register(
+            "pointsman_shed",
+            "Requests turned away because too many were under way",
+            self.shed.clone(),
+        );
         registry.register(
             "pointsman_unrecorded",
             "Records that the book could not take",

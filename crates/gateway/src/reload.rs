@@ -1,4 +1,4 @@
-//! Reload: on SIGHUP, on a changed file, and when another process has built an index or changed which version of a task
+//! Reload: on SIGHUP, on a changed file or key, and when another process has built an index or changed which version of a task
 //! serves.
 //!
 //! All or nothing: a file with a mistake leaves what runs in place, and the log, `/api/config` and a gauge say so.
@@ -12,13 +12,18 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::house::House;
 use crate::settings::{Settings, StoreSettings};
+use crate::surroundings::Secrets;
 use crate::tasks::version::STANDING;
 
 /// Editors write a file in several steps; the reload waits until they have been quiet this long.
 const QUIET: Duration = Duration::from_millis(300);
+
+/// Files of secrets are looked at this often: they are mounted in ways that a watcher does not see.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// Watches the operator's files, the trained tasks and the stores. Made before they are read, so that no change falls
 /// between the two.
@@ -42,8 +47,17 @@ impl Watch {
 
     /// Reloads whenever there is a reason to, for ever.
     pub(crate) async fn run(mut self, house: Arc<House>, mut hangup: Signal) {
+        let mut glance = tokio::time::interval(GLANCE);
+        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut acted_on = Secrets::default();
         loop {
             tokio::select! {
+                _ = glance.tick() => {
+                    let Some(changed) = changed_secrets(&house, &acted_on).await else { continue };
+                    // Where the reload refuses them, it does so once.
+                    acted_on = changed;
+                    self.files.store(true, Ordering::Relaxed);
+                }
                 signalled = hangup.recv() => {
                     if signalled.is_none() { return }
                     self.files.store(true, Ordering::Relaxed);
@@ -67,6 +81,22 @@ impl Watch {
             }
         }
     }
+}
+
+/// The files of secrets as they are, where that is neither what runs nor `acted_on`, and no writer is at work on them.
+async fn changed_secrets(house: &House, acted_on: &Secrets) -> Option<Secrets> {
+    let live = house.decider.live.load_full();
+    if live.secrets.is_empty() {
+        return None;
+    }
+    let look = move |secrets: Secrets| tokio::task::spawn_blocking(move || secrets.again());
+    let now = look(live.secrets.clone()).await.ok()?;
+    if now == live.secrets || now == *acted_on {
+        return None;
+    }
+    tokio::time::sleep(QUIET).await;
+    let later = look(now.clone()).await.ok()?;
+    (later == now).then_some(now)
 }
 
 async fn settle(changes: &mut mpsc::Receiver<()>) {

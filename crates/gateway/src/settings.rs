@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Tenant;
+use api::{Priority, Secret, Tenant};
 use policy::file::{Document, Env, Mistakes, Setting, Table};
-pub(crate) use stores::{Place, StoreSettings};
+pub(crate) use stores::{Place, Reranker, StoreSettings};
 
 /// A checked `gateway.toml`. Paths are resolved against the file's own folder.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub(crate) struct Listen {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
+    pub(crate) requests_max: usize,
     pub(crate) header_bytes_max: usize,
     pub(crate) body_bytes_max: usize,
     pub(crate) header_deadline: Duration,
@@ -98,10 +99,28 @@ pub(crate) struct TaskSettings {
 /// A tenant and its key.
 pub(crate) struct TenantSettings {
     pub(crate) tenant: Arc<Tenant>,
-    pub(crate) key: String,
+    /// Its key, or where that stands, as the operator wrote it.
+    key: Secret,
 }
 
 impl TenantSettings {
+    /// Its keys as they are now: a file may hold several, one a line, so that a new one can be given out before the old
+    /// one ends.
+    ///
+    /// # Errors
+    /// What is not there, in words for the operator.
+    pub(crate) fn keys(&self, env: &Env<'_>) -> Result<Vec<Secret>, String> {
+        let name = &self.tenant.name;
+        match Setting::read(self.key.expose(), env) {
+            Ok(Setting::Value(text)) => {
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                Ok(lines.map(Secret::new).collect())
+            }
+            Ok(Setting::Unset(unset)) => Err(format!("gateway.toml: tenant `{name}`: {unset}")),
+            Err(wrong) => Err(format!("gateway.toml: tenant `{name}`: {wrong}")),
+        }
+    }
+
     /// The mistake of naming a policy that is not there, in words.
     pub(crate) fn unknown_policy(&self, policies: &policy::Policies) -> Option<String> {
         let wanted = self.tenant.policy.as_deref().filter(|wanted| policies.get(wanted).is_none())?;
@@ -230,6 +249,7 @@ impl Reader<'_> {
         };
         Limits {
             connections_max: size("connections_max", 1, 1_000_000, 10_000),
+            requests_max: size("requests_max", 1, 1_000_000, 4096),
             header_bytes_max: size("header_bytes_max", 8192, 1 << 20, 32 << 10),
             body_bytes_max: size("body_bytes_max", 1024, 1 << 30, 16 << 20),
             header_deadline: time("header_deadline_ms", 10_000),
@@ -274,14 +294,8 @@ impl Reader<'_> {
     fn tenant(&self, table: Table<'_>) -> Option<TenantSettings> {
         let name = table.required("name").text();
         let key_field = table.required("key");
-        let key = match key_field.setting(self.env) {
-            Some(Setting::Value(key)) => Some(key),
-            Some(Setting::Unset(variable)) => {
-                key_field.wrong(format!("the environment variable `{variable}` is not set"));
-                None
-            }
-            None => None,
-        };
+        let key = key_field.given(self.env).and_then(|_| key_field.text()).map(Secret::new);
+        let priority = table.optional("priority").one_of(&Priority::ALL).unwrap_or_default();
         let policy = table.optional("policy").text().map(Arc::from);
         let private = table.optional("private").boolean().unwrap_or(false);
         let list = |key: &str| {
@@ -299,6 +313,7 @@ impl Reader<'_> {
             name: Arc::from(name?),
             policy,
             private,
+            priority,
             stores: stores.map(|names| names.iter().map(|name| Arc::from(name.as_str())).collect()),
             scope,
             daily_budget,
@@ -320,11 +335,13 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use policy::file::Place;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Settings, Mistakes> {
-        Settings::parse(Path::new("config/gateway.toml"), text, &|name| {
-            (name == "KEY_A").then(|| "secret".to_owned())
+        Settings::parse(Path::new("config/gateway.toml"), text, &|place| {
+            (place == Place::Variable("KEY_A")).then(|| "secret".to_owned())
         })
     }
 
@@ -359,7 +376,9 @@ mod tests {
     fn a_tenant_has_its_key_from_the_environment_and_never_shows_it() {
         let settings =
             parse("[[tenant]]\nname = \"a\"\nkey = \"env:KEY_A\"\ndaily_budget_usd = 1.5\n").expect("good");
-        assert_eq!(settings.tenants[0].key, "secret");
+        let keys = settings.tenants[0].keys(&|_| Some("old\n\n new \n".to_owned())).expect("two keys");
+        assert_eq!(keys.iter().map(Secret::expose).collect::<Vec<_>>(), ["old", "new"]);
+        assert!(settings.tenants[0].keys(&|_| None).expect_err("no key").contains("`a`"));
         assert!(!format!("{settings:?}").contains("secret"));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use api::{Error, Money};
+use api::filter::Filter;
+use api::{Error, Money, Priority};
 use cache::CacheControl;
 use http::HeaderMap;
-use knowledge::Filter;
 
 /// Tags kept from one request: they end up in records, so their number and length are bounded.
 const TAGS_MAX: usize = 16;
@@ -28,6 +28,8 @@ pub(crate) struct Wishes {
     pub(crate) cost_budget: Option<Money>,
     /// `x-pointsman-privacy: local`: the request never leaves this host.
     pub(crate) private: bool,
+    /// `x-pointsman-priority`: what can wait says `low`.
+    pub(crate) priority: Option<Priority>,
     /// `x-pointsman-explain: true`: the decision comes with the answer.
     pub(crate) explain: bool,
     /// `cache-control`.
@@ -48,6 +50,7 @@ impl Wishes {
             latency_budget: latency_budget(headers)?,
             cost_budget: cost_budget(headers)?,
             private: switch(headers, "x-pointsman-privacy", "local")?,
+            priority: priority(headers)?,
             explain: switch(headers, "x-pointsman-explain", "true")?,
             cache: CacheControl::parse(
                 headers.get_all(http::header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()),
@@ -113,6 +116,15 @@ fn switch(headers: &HeaderMap, name: &'static str, on: &str) -> Result<bool, Err
         Some(value) if value.eq_ignore_ascii_case(on) => Ok(true),
         Some(_) => Err(Error::field(name, format!("The header `{name}` may be `{on}`, or left out."))),
     }
+}
+
+fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Error> {
+    const NAME: &str = "x-pointsman-priority";
+    let Some(value) = text(headers, NAME)? else { return Ok(None) };
+    let found = Priority::ALL.into_iter().find(|(name, _)| value.eq_ignore_ascii_case(name));
+    found.map(|(_, priority)| Some(priority)).ok_or_else(|| {
+        Error::field(NAME, format!("The header `{NAME}` may be low, normal or high, or left out."))
+    })
 }
 
 fn latency_budget(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
@@ -195,6 +207,7 @@ mod tests {
             ("x-pointsman-cost-budget-usd", "inf"),
             ("x-pointsman-privacy", "maybe"),
             ("x-pointsman-explain", "perhaps"),
+            ("x-pointsman-priority", "urgent"),
         ] {
             let error = read(&[(name, value)]).expect_err(value);
             assert_eq!(error.param.as_deref(), Some(name));

@@ -8,9 +8,9 @@ use tantivy::columnar::{Column, DynamicColumn, StrColumn, TermOrdHit};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocId, DocSet, Searcher, SegmentReader, TERMINATED, Term};
 
-use crate::filter::{Condition, Filter, Scalar, Test};
 use crate::schema::{ATTRIBUTES, Fields};
 use crate::scope::Scope;
+use api::filter::{Condition, Filter, Scalar, Test};
 
 /// See the module.
 #[derive(Debug)]

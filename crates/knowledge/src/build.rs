@@ -11,7 +11,7 @@ use std::sync::Arc;
 use api::Error;
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::tokenizer::TextAnalyzer;
-use tantivy::{Index, IndexWriter, TantivyDocument, Term};
+use tantivy::{Index, IndexSettings, IndexWriter, TantivyDocument, Term};
 
 use crate::disk;
 use crate::errors::{not_built, unwritable};
@@ -22,6 +22,10 @@ use crate::words::{ANALYSIS, Analysis};
 
 /// The folder of a generation that Tantivy writes.
 pub(crate) const TEXT: &str = "text";
+
+/// Texts are stored and read in compressed blocks of this size: a search unpacks one for each passage that it gives, and with
+/// Tantivy's 16 KiB that took a fifth of its time.
+const STORED_BLOCK_BYTES: usize = 2048;
 
 /// What Tantivy gathers before it writes a segment.
 const WRITER_BYTES: usize = 128 * 1024 * 1024;
@@ -78,7 +82,9 @@ impl Volume {
         let path = generation.join(TEXT);
         fs::create_dir(&path).map_err(|error| unwritable(&path, error))?;
         let create = || {
-            let mut index = Index::builder().schema(schema::schema(dimensions));
+            let settings =
+                IndexSettings { docstore_blocksize: STORED_BLOCK_BYTES, ..IndexSettings::default() };
+            let mut index = Index::builder().schema(schema::schema(dimensions)).settings(settings);
             if dimensions > 0 {
                 index = index.register_plugin(Arc::new(Vectors::new(dimensions)));
             }

@@ -21,7 +21,6 @@ mod errors;
 mod evidence;
 mod extract;
 mod feed;
-mod filter;
 mod frozen;
 mod fuse;
 mod generation;
@@ -57,13 +56,13 @@ mod vectors;
 mod words;
 
 pub use answers::{AnswerFigures, Judged, Tally, holds};
+pub use api::filter::Filter;
 pub use build::{Progress, Stage};
 pub use corpus::{Corpus, Skipped};
 pub use coverage::{
     Estimate, Features, Labelled, Learnt, LeftOut, Near, WithVectors, WordsAlone, learn_coverage,
 };
 pub use embedded::Embedded;
-pub use filter::Filter;
 pub use generation::is_generation;
 pub use grounded::{Checked, Grounded, Outcome, Reason, Verdict, check};
 pub use index::{Index, Opened, Stats};

@@ -12,9 +12,8 @@ use tantivy::{DocAddress, TantivyDocument, Term};
 use crate::admitted::Admitted;
 use crate::coverage::{BY_WORDS, Estimate, Features, Near, PASSAGES_READ, Weighed};
 use crate::errors::not_searched;
-use crate::filter::Filter;
 use crate::fuse::{Fused, fuse};
-use crate::highlight::highlights;
+use crate::highlight::{Asked, highlights};
 use crate::index::Index;
 use crate::languages::Language;
 use crate::lexical;
@@ -22,6 +21,7 @@ use crate::phrase::{phrases, raise};
 use crate::scan;
 use crate::scope::Scope;
 use crate::words::question_words_in;
+use api::filter::Filter;
 
 /// How to search.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +134,7 @@ impl Index {
         });
         let weight_dense = if options.ranking == Ranking::Vectors { 1.0 } else { options.weight_dense };
         let fused = fuse(&bm25, dense.as_deref(), weight_dense);
-        let asked: HashSet<&str> = words.iter().map(String::as_str).collect();
+        let asked = Asked::new(words.iter().map(String::as_str));
         let mut reading = Reading { analyzers: self.analyzers.clone(), asked, words: Vec::new() };
         let mut passages = Vec::new();
         for fused in fused.iter().take(options.passages_max.max(PASSAGES_READ)) {
@@ -221,7 +221,7 @@ impl Index {
 /// The found passages' words: where those of the question stand, and which ones the first passages have.
 pub(crate) struct Reading<'a> {
     pub(crate) analyzers: Vec<(Language, TextAnalyzer)>,
-    pub(crate) asked: HashSet<&'a str>,
+    pub(crate) asked: Asked<'a>,
     /// Those of `asked` that each of the first passages has, with its name and headings.
     pub(crate) words: Vec<HashSet<String>>,
 }

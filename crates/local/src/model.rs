@@ -150,8 +150,26 @@ impl Model {
         model: &str,
         deadline: Instant,
     ) -> Result<Chunks, Error> {
+        self.chat_from(request, "", id, created, model, deadline)
+    }
+
+    /// As [`Model::chat`], with an answer that begins with `said`, which is not said again. The usage counts `said` as part
+    /// of the prompt.
+    ///
+    /// # Errors
+    /// As [`Model::chat`].
+    pub fn chat_from(
+        &self,
+        request: &ChatRequest,
+        said: &str,
+        id: &str,
+        created: u64,
+        model: &str,
+        deadline: Instant,
+    ) -> Result<Chunks, Error> {
         check_able(request)?;
-        let prompt = self.prompt_of(request)?;
+        let mut prompt = self.prompt_of(request)?;
+        prompt.extend(self.weights().tokens_of_text(said));
         let sampling = &request.sampling;
         let choosing = Choosing {
             temperature: sampling.temperature.unwrap_or(self.inner.options.temperature),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Jitter;
 use crate::breaker::BreakerState;
+use crate::question::Form;
 use crate::secret::Redactor;
 use crate::site::Site;
 use crate::traffic::{Attempt, Health, Stand, Traffic};
@@ -79,12 +80,12 @@ impl Endpoints {
     /// All are resting: how long until the first of them is tried again.
     pub(crate) fn choose(
         &self,
-        stream: bool,
+        form: Form,
         jitter: &Jitter,
         visited: &mut Visited,
     ) -> Result<Chosen<'_>, Duration> {
         let now = Instant::now();
-        let stands: Vec<Stand> = self.0.iter().map(|endpoint| endpoint.traffic.stand(stream, now)).collect();
+        let stands: Vec<Stand> = self.0.iter().map(|endpoint| endpoint.traffic.stand(form, now)).collect();
         let open = |_: usize| true;
         let place = stands
             .iter()
@@ -99,16 +100,16 @@ impl Endpoints {
             waits.min().unwrap_or(CONTENDED)
         };
         let place = place.ok_or_else(resting)?;
-        self.begin(place, stream, visited)
+        self.begin(place, form, visited)
     }
 
     /// Another endpoint than those of `visited` that works.
-    pub(crate) fn elsewhere(&self, stream: bool, jitter: &Jitter, visited: Visited) -> Option<usize> {
+    pub(crate) fn elsewhere(&self, form: Form, jitter: &Jitter, visited: Visited) -> Option<usize> {
         if self.0.len() == 1 {
             return None;
         }
         let now = Instant::now();
-        let stands: Vec<Stand> = self.0.iter().map(|endpoint| endpoint.traffic.stand(stream, now)).collect();
+        let stands: Vec<Stand> = self.0.iter().map(|endpoint| endpoint.traffic.stand(form, now)).collect();
         best(&stands, |place| !visited.has(place), jitter)
     }
 
@@ -119,19 +120,19 @@ impl Endpoints {
     pub(crate) fn begin(
         &self,
         place: usize,
-        stream: bool,
+        form: Form,
         visited: &mut Visited,
     ) -> Result<Chosen<'_>, Duration> {
         let endpoint = &self.0[place];
-        let attempt = endpoint.traffic.begin(stream)?;
+        let attempt = endpoint.traffic.begin(form)?;
         visited.add(place);
         Ok(Chosen { endpoint, attempt })
     }
 
     /// The only endpoint's place, where it may be called.
-    pub(crate) fn only(&self, stream: bool) -> Option<usize> {
+    pub(crate) fn only(&self, form: Form) -> Option<usize> {
         let [endpoint] = &self.0[..] else { return None };
-        matches!(endpoint.traffic.stand(stream, Instant::now()), Stand::Open(_)).then_some(0)
+        matches!(endpoint.traffic.stand(form, Instant::now()), Stand::Open(_)).then_some(0)
     }
 
     /// How each of them is doing.

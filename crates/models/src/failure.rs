@@ -213,6 +213,10 @@ impl Failure {
             401 | 403 => Self::refused("upstream_key_refused", KEY_REFUSED, detail).elsewhere(),
             402 => Self::refused("upstream_quota_spent", QUOTA_SPENT, detail).elsewhere(),
             429 => Self::limited(detail),
+            // Some servers say by a 500 what is no fault of theirs: it must not open the breaker for everybody else.
+            500 if said.refusal() == "context_length_exceeded" => {
+                Self::refused("context_length_exceeded", refusal(&theirs), detail)
+            }
             408 | 409 | 425 | 500..=599 => {
                 let mut failure = Self::broken("upstream_failed", FAILED, detail);
                 if matches!(status, 501 | 505) {
@@ -226,8 +230,7 @@ impl Failure {
                 failure
             }
             400..=499 => {
-                let message = format!("The model's provider refused the request: {theirs}");
-                let mut failure = Self::refused(said.refusal(), message, detail);
+                let mut failure = Self::refused(said.refusal(), refusal(&theirs), detail);
                 failure.error.param =
                     said.param.as_deref().map(|param| redactor.clean(param, MESSAGE_CHARS_MAX));
                 // A missing model is the operator's mistake, not the request's.
@@ -286,6 +289,10 @@ const FAILED: &str = "The model's provider failed; `upstream_status` has its own
                       model.";
 const REDIRECTED: &str = "The model's provider answered with a redirect, which the gateway does not follow: its operator \
                           must correct the address.";
+
+fn refusal(theirs: &str) -> String {
+    format!("The model's provider refused the request: {theirs}")
+}
 
 /// An error and all its causes in one line.
 fn chain(error: &dyn StdError) -> String {
@@ -354,6 +361,9 @@ mod tests {
         check_status(302, "", (502, "upstream_redirected", Elsewhere, true, Bad));
         let long = r#"{"error":{"message":"too long","code":"context_length_exceeded","param":"messages"}}"#;
         check_status(400, long, (424, "context_length_exceeded", No, false, Good));
+        let by_500 = r#"{"error":"the input length exceeds the context length"}"#;
+        check_status(500, by_500, (424, "context_length_exceeded", No, false, Good));
+        check_status(503, by_500, (502, "upstream_failed", Here, true, Bad));
         let filtered = r#"{"error":{"message":"no","code":"content_filter"}}"#;
         check_status(400, filtered, (424, "content_filter", No, false, Good));
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::Error;
 
 use crate::latency::Quantile;
+use crate::question::Form;
 
 /// When a call that has not begun to answer gets a second attempt beside the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,9 +37,8 @@ impl Hedge {
 /// What is known for hedging one upstream's calls.
 #[derive(Debug)]
 pub(crate) struct Hedging {
-    /// Whole answers and streams take very different times.
-    whole: Quantile,
-    streamed: Quantile,
+    /// Of each form of answer: they take very different times.
+    times: [Quantile; Form::COUNT],
     /// Hedges that calls have earned and nobody has taken.
     earned: f64,
 }
@@ -49,7 +49,7 @@ const EARNED_MAX: f64 = 10.0;
 impl Hedging {
     /// Nothing known, nothing earned.
     pub(crate) fn new() -> Self {
-        Self { whole: Quantile::new(), streamed: Quantile::new(), earned: 0.0 }
+        Self { times: std::array::from_fn(|_| Quantile::new()), earned: 0.0 }
     }
 
     /// A call came.
@@ -58,14 +58,13 @@ impl Hedging {
     }
 
     /// A first byte came after `took`.
-    pub(crate) fn observe(&mut self, stream: bool, took: Duration) {
-        if stream { self.streamed.observe(took) } else { self.whole.observe(took) }
+    pub(crate) fn observe(&mut self, form: Form, took: Duration) {
+        self.times[form.place()].observe(took);
     }
 
     /// How long a call waits for its first byte before it is hedged.
-    pub(crate) fn after(&self, hedge: Hedge, stream: bool) -> Option<Duration> {
-        let times = if stream { &self.streamed } else { &self.whole };
-        times.at(hedge.quantile)
+    pub(crate) fn after(&self, hedge: Hedge, form: Form) -> Option<Duration> {
+        self.times[form.place()].at(hedge.quantile)
     }
 
     /// Whether there is a hedge to be had.

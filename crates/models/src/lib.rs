@@ -5,21 +5,25 @@
 //! follow a redirect, to connect to an address that its guard has not passed, to call a cut answer whole, and to show
 //! a secret.
 //!
-//! The order of one call is [`Upstream::chat`]; what can go wrong in it is `failure`.
+//! The life of one call, whatever it asks, is `call`; what can go wrong in it is `failure`.
 
 mod address;
+mod arrival;
 mod backoff;
 mod breaker;
 mod budget;
+mod call;
 mod clock;
 mod connect;
 mod continuation;
 mod endpoints;
+mod exchange;
 mod failure;
 mod hedge;
 mod lane;
 mod latency;
 mod options;
+mod question;
 mod road;
 mod said;
 mod secret;
@@ -40,4 +44,4 @@ pub use options::{HttpVersion, UpstreamOptions};
 pub use road::Proxies;
 pub use site::EndpointOptions;
 pub use traffic::Health;
-pub use upstream::{Answered, Upstream};
+pub use upstream::{Answered, Done, Upstream};

@@ -142,7 +142,7 @@ const STATUSES: [(&str, u16); 27] = [
 ];
 
 /// How providers without a name for it say that the request does not fit the model, in lower case.
-const TOO_LONG: [&str; 9] = [
+const TOO_LONG: [&str; 15] = [
     "prompt is too long",
     "exceed context limit",
     "maximum context length",
@@ -152,8 +152,15 @@ const TOO_LONG: [&str; 9] = [
     "input is too long for requested model",
     "reduce the length of the messages",
     "larger than the maximum context size",
+    "longer than the maximum model length",
+    "longer than the model's context length",
+    "the model's context length is only",
+    "exceeds the context length",
+    "reduce the input token count",
+    "must have less than",
 ];
-const FILTERED: [&str; 2] = ["blocked by content filtering policy", "content management policy"];
+const FILTERED: [&str; 3] =
+    ["blocked by content filtering policy", "content management policy", "violating our usage policy"];
 
 const REFUSED: &str = "upstream_refused";
 
@@ -278,6 +285,58 @@ mod tests {
         check_body(vllm, Some(400), long, None);
         check_body("[]", None, REFUSED, None);
         check_body(r#"{"error":{"details":{"reason":5},"code":"x"}}"#, None, REFUSED, None);
+    }
+
+    fn check_refusal(expected: &str, bodies: &[&str]) {
+        for body in bodies {
+            assert_eq!(Said::from_body(body.as_bytes()).refusal(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_plan_acts_on_is_known_in_every_wording() {
+        check_refusal(
+            "context_length_exceeded",
+            &[
+                // OpenAI's chat, responses and embeddings, and Azure's.
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. Please reduce the length of the messages.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+                r#"{"error":{"message":"Your input exceeds the context window of this model. Please adjust your input and try again.","type":"invalid_request_error","param":"input","code":"context_length_exceeded"}}"#,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens, however you requested 9001 tokens (9001 in your prompt; 0 for the completion).","type":"invalid_request_error","param":null,"code":null}}"#,
+                // Anthropic's.
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"}}"#,
+                // Gemini's, of today and before.
+                r#"{"error":{"code":400,"message":"The input token count (1236488) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#,
+                r#"{"error":{"code":400,"message":"Unable to submit request because the input token count is 40000 but model only supports up to 32768. Reduce the input token count and try again.","status":"INVALID_ARGUMENT"}}"#,
+                // vLLM's, of four ages.
+                r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens in the messages.","type":"BadRequestError","param":null,"code":400}"#,
+                r#"{"error":{"message":"The decoder prompt (length 5951) is longer than the maximum model length of 4096. Make sure that `max_model_len` is no smaller than the number of text tokens.","type":"BadRequestError","param":null,"code":400}}"#,
+                r#"{"error":{"message":"You passed 40961 input tokens and requested 0 output tokens. However, the model's context length is only 40960 tokens, resulting in a maximum input length of 40960 tokens.","type":"BadRequestError","param":"input_tokens","code":400}}"#,
+                r#"{"error":{"message":"Input length (9000) exceeds model's maximum context length (8192).","type":"BadRequestError","param":"input_text","code":400}}"#,
+                // Of SGLang, Ollama, llama.cpp and text-embeddings-inference.
+                r#"{"object":"error","message":"The input (9001 tokens) is longer than the model's context length (8192 tokens).","type":"BadRequestError","code":400}"#,
+                r#"{"error":"the input length exceeds the context length"}"#,
+                r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+                r#"{"error":"Input validation error: `inputs` must have less than 512 tokens. Given: 600","error_type":"Validation"}"#,
+            ],
+        );
+        check_refusal(
+            "content_filter",
+            &[
+                r#"{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400}}"#,
+                r#"{"error":{"message":"Your request was rejected as a result of our safety system.","type":"invalid_request_error","code":"content_policy_violation"}}"#,
+                r#"{"error":{"message":"Invalid prompt: your prompt was flagged as potentially violating our usage policy.","type":"invalid_request_error","code":"invalid_prompt"}}"#,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Output blocked by content filtering policy"}}"#,
+            ],
+        );
+        check_refusal(
+            REFUSED,
+            &[
+                r#"{"error":{"message":"Invalid prompt: it must not be empty.","code":"invalid_prompt"}}"#,
+                r#"{"error":{"message":"max_tokens is too large","type":"invalid_request_error"}}"#,
+                r#"{"error":{"message":"context length must be set","type":"invalid_request_error"}}"#,
+            ],
+        );
     }
 
     #[test]

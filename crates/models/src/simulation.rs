@@ -1,7 +1,12 @@
 //! Two clients, three providers and a hostile network, in simulated time: every run follows from one seed.
 //!
 //! `SIM_SEED=17 cargo test -p models simulation` runs one seed again. It lives inside the crate because only here can a
-//! connection be made without the address guard.
+//! connection be made without the address guard. Under it are single faults whose time matters: a stream that breaks at
+//! every byte, a key that is refused for a while, a connection that goes silent.
+
+mod breaks;
+mod keys;
+mod silence;
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;

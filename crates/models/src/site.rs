@@ -64,22 +64,17 @@ impl Site {
         })
     }
 
-    /// Where `model` is asked.
-    pub(crate) fn uri(&self, wire: Wire, model: &str, stream: bool, api_version: &str) -> Result<Uri, Error> {
-        let path = path(wire, model, stream, api_version);
-        format!("{}{path}", self.base).parse().map_err(|_| {
+    /// Where `path` is, below this one's base.
+    pub(crate) fn uri(&self, wire: Wire, path: &str, api_version: &str) -> Result<Uri, Error> {
+        let base = &self.base;
+        let uri = match wire {
+            Wire::Azure => format!("{base}{path}?api-version={}", path_segment(api_version)),
+            Wire::Chat | Wire::Responses | Wire::Messages | Wire::Gemini => format!("{base}{path}"),
+        };
+        uri.parse().map_err(|_| {
             let message = "The model's own name cannot stand in an address; correct its `id` in models.toml.";
             Error::field("model", message)
         })
-    }
-}
-
-/// The path below the base, with its query.
-fn path(wire: Wire, model: &str, stream: bool, api_version: &str) -> String {
-    let path = wire.path(model, stream);
-    match wire {
-        Wire::Azure => format!("{path}?api-version={}", path_segment(api_version)),
-        Wire::Chat | Wire::Responses | Wire::Messages | Wire::Gemini => path,
     }
 }
 
@@ -205,7 +200,7 @@ mod tests {
 
     fn check_url(url: &str, allow_private: bool, expected: &str) {
         let site = site(url, Wire::Chat, allow_private).expect("an address");
-        let uri = site.uri(Wire::Chat, "m", false, "").expect("an address");
+        let uri = site.uri(Wire::Chat, &Wire::Chat.path("m", false), "").expect("an address");
         assert_eq!(uri, expected);
     }
 
@@ -239,7 +234,7 @@ mod tests {
 
     fn check_wire(wire: Wire, model: &str, path: &str, header: (&str, &str)) {
         let site = site("https://a.example", wire, false).expect("an address");
-        let uri = site.uri(wire, model, true, "2024-10-21").expect("an address");
+        let uri = site.uri(wire, &wire.path(model, true), "2024-10-21").expect("an address");
         assert_eq!(uri.path_and_query().map(|path| path.as_str()), Some(path));
         let sent = &site.headers[header.0];
         assert_eq!(sent, header.1);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::breaker::{Breaker, BreakerState, Outcome, Standing, Ticket};
 use crate::failure::{Failure, Shun};
 use crate::latency::Peak;
+use crate::question::Form;
 
 /// How an upstream, or one endpoint of it, is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +53,8 @@ struct State {
     breaker: Breaker,
     last_failure: Option<&'static str>,
     in_flight: usize,
-    /// To the first byte of a whole answer, and of a stream: they take very different times.
-    latency: [Peak; 2],
+    /// To the first byte of each form of answer: they take very different times.
+    latency: [Peak; Form::COUNT],
     shunned: Option<Instant>,
     /// Times that it was left out since it last answered: each is longer than the one before.
     shuns: u32,
@@ -75,7 +76,7 @@ impl Traffic {
             breaker: Breaker::new(now),
             last_failure: None,
             in_flight: 0,
-            latency: [Peak::new(now); 2],
+            latency: [Peak::new(now); Form::COUNT],
             shunned: None,
             shuns: 0,
         };
@@ -83,7 +84,7 @@ impl Traffic {
     }
 
     /// How it stands for a call.
-    pub(crate) fn stand(&self, stream: bool, now: Instant) -> Stand {
+    pub(crate) fn stand(&self, form: Form, now: Instant) -> Stand {
         let state = self.lock();
         match state.breaker.standing(now) {
             Standing::Resting(wait) => Stand::Resting(wait),
@@ -92,20 +93,20 @@ impl Traffic {
             }
             Standing::ProbeDue => Stand::ProbeDue,
             Standing::Open => {
-                let latency = state.latency[usize::from(stream)].now(now);
+                let latency = state.latency[form.place()].now(now);
                 Stand::Open(latency * (state.in_flight as f64 + 1.0))
             }
         }
     }
 
     /// Begins an attempt, or says when to come back.
-    pub(crate) fn begin(self: &Arc<Self>, stream: bool) -> Result<Attempt, Duration> {
+    pub(crate) fn begin(self: &Arc<Self>, form: Form) -> Result<Attempt, Duration> {
         let now = Instant::now();
         let mut state = self.lock();
         let ticket = state.breaker.admit(now)?;
         state.in_flight += 1;
         drop(state);
-        Ok(Attempt { traffic: Arc::clone(self), ticket: Some(ticket), stream, began: now, opened: false })
+        Ok(Attempt { traffic: Arc::clone(self), ticket: Some(ticket), form, began: now, opened: false })
     }
 
     /// Its key is another one now: what was held against the old one is forgotten.
@@ -156,7 +157,7 @@ impl State {
 pub(crate) struct Attempt {
     traffic: Arc<Traffic>,
     ticket: Option<Ticket>,
-    stream: bool,
+    form: Form,
     began: Instant,
     opened: bool,
 }
@@ -172,8 +173,8 @@ impl Attempt {
         let now = Instant::now();
         self.opened = true;
         let mut state = self.traffic.lock();
-        state.latency[usize::from(self.stream)].observe(now - self.began, now);
-        if let Some(ticket) = self.ticket.filter(|ticket| ticket.probe && self.stream) {
+        state.latency[self.form.place()].observe(now - self.began, now);
+        if let Some(ticket) = self.ticket.filter(|ticket| ticket.probe && self.form == Form::Stream) {
             state.breaker.streaming(ticket, now);
         }
     }
@@ -202,9 +203,9 @@ impl Attempt {
         match (outcome, failure.map(Failure::shun)) {
             (Outcome::Good, None) => (state.shunned, state.shuns) = (None, 0),
             (_, Some(Some(shun))) => state.shun(shun, now),
-            (Outcome::Bad, _) => state.latency[usize::from(self.stream)].at_least(waited.max(FAILURE), now),
+            (Outcome::Bad, _) => state.latency[self.form.place()].at_least(waited.max(FAILURE), now),
             (Outcome::Unknown, _) if !self.opened => {
-                state.latency[usize::from(self.stream)].at_least(waited, now);
+                state.latency[self.form.place()].at_least(waited, now);
             }
             _ => {}
         }

@@ -17,8 +17,8 @@ fn main() {
     let models = include_str!("../../../config/models.toml");
     let text = include_str!("../../../config/policy.toml");
     let read = || {
-        let catalogue = Catalogue::parse("models.toml", models, &|name| {
-            (name == "OPENAI_API_KEY").then(|| "key".to_owned())
+        let catalogue = Catalogue::parse("models.toml", models, &|place| {
+            (place == policy::file::Place::Variable("OPENAI_API_KEY")).then(|| "key".to_owned())
         });
         Policies::parse("policy.toml", text, &catalogue.expect("models.toml")).expect("policy.toml")
     };

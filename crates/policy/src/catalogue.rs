@@ -18,6 +18,8 @@ use crate::file::{Env, Mistakes};
 pub const EXTRACTIVE: &str = "extractive";
 /// Stands in a target list for the trained task that the request belongs to.
 pub const ANY_TASK: &str = "task";
+/// The provider of what runs in this process.
+const IN_PROCESS: &str = "pointsman";
 /// What the names of trained tasks begin with.
 pub const TASK_PREFIX: &str = "task/";
 
@@ -115,6 +117,42 @@ pub struct Provider {
     pub retries_max: Option<u32>,
     /// What to set before it can be used: `set OPENAI_API_KEY`.
     pub missing: Option<String>,
+}
+
+/// What a model does that gives no answer in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Vectors of texts.
+    Embeddings,
+    /// The relevance of texts to a question.
+    Rerank,
+}
+
+impl Duty {
+    /// Its name in `models.toml`, and that of its endpoint.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+        }
+    }
+}
+
+/// A model behind a provider that gives vectors or ranks. No policy can plan with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// What it does.
+    pub duty: Duty,
+    /// Where it is.
+    pub provider: Arc<Provider>,
+    /// The provider's name for it.
+    pub id: String,
+    /// On this side of the fence, or behind an API. Never [`Track::Retrieval`].
+    pub track: Track,
+    /// What it charges.
+    pub prices: Prices,
 }
 
 /// How a model is reached.
@@ -232,7 +270,7 @@ impl Model {
     pub fn provider(&self) -> &str {
         match &self.kind {
             ModelKind::Provided { provider, .. } => &provider.name,
-            ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => "pointsman",
+            ModelKind::Llama { .. } | ModelKind::Task | ModelKind::Extractive => IN_PROCESS,
         }
     }
 
@@ -252,6 +290,7 @@ impl Model {
 pub struct Catalogue {
     providers: Vec<Arc<Provider>>,
     models: Vec<Arc<Model>>,
+    services: Vec<Arc<Service>>,
     aliases: BTreeMap<String, Arc<Model>>,
     task: Arc<Model>,
     extractive: Arc<Model>,
@@ -274,6 +313,34 @@ impl Catalogue {
     /// The models of the file, in its order: without the built-in ones.
     pub fn models(&self) -> &[Arc<Model>] {
         &self.models
+    }
+
+    /// The models of the file that give vectors or ranks, in its order.
+    pub fn services(&self) -> &[Arc<Service>] {
+        &self.services
+    }
+
+    /// The model of this name that gives vectors or ranks.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| &*service.name == name)
+    }
+
+    /// The prices of whatever has this name; what is in no file costs nothing.
+    pub fn prices(&self, name: &str) -> Prices {
+        let service = || Some(self.service(name)?.prices);
+        self.get(name).map(|model| model.prices).or_else(service).unwrap_or_default()
+    }
+
+    /// Whether whatever has this name is behind an API of others.
+    pub fn is_external(&self, name: &str) -> bool {
+        let service = || Some(self.service(name)?.track);
+        self.get(name).map(|model| model.track).or_else(service) == Some(Track::External)
+    }
+
+    /// The name of the provider of whatever has this name, `pointsman` for what runs in this process.
+    pub fn provider_of(&self, name: &str) -> &str {
+        let service = || Some(&*self.service(name)?.provider.name);
+        self.get(name).map(|model| model.provider()).or_else(service).unwrap_or(IN_PROCESS)
     }
 
     /// The other names of models.

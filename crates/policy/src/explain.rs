@@ -32,12 +32,14 @@ fn write_plan(out: &mut String, plan: &Plan, signals: &Signals) -> fmt::Result {
     if let Some(grounding) = &plan.grounding {
         let authority =
             if grounding.authoritative { ", which are right against what the model remembers" } else { "" };
-        let (passages, least) = (grounding.passages_max, grounding.coverage_min);
+        let passages = grounding.passages_max;
+        let line =
+            grounding.coverage_min.map_or("the store's line".to_owned(), |least| format!("{least:.2}"));
         let (store, check) =
             (&grounding.store, if grounding.checked { "; each sentence is checked" } else { "" });
         writeln!(
             out,
-            "  rests on at most {passages} passages of the store `{store}`{authority}; not covered below {least:.2}{check}"
+            "  rests on at most {passages} passages of the store `{store}`{authority}; not covered below {line}{check}"
         )?;
     }
     match plan.on_broken_stream {

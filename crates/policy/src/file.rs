@@ -4,6 +4,7 @@
 //! Owns where a value stands in its file and which keys were asked for. Refuses meaning: what a key is for belongs to
 //! whoever asks for it. Opens no file and reads no environment: both come in as text and as a function.
 
+mod setting;
 mod table;
 
 use std::cell::RefCell;
@@ -12,7 +13,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::DeTable;
 
-pub use table::{Entry, Env, Field, Item, Setting, Table};
+pub use setting::{Env, Place, Setting, Unset};
+pub use table::{Entry, Field, Item, Table};
 
 /// One mistake in an operator's file.
 #[derive(Clone, Debug, PartialEq, Eq)]

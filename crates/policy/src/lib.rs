@@ -15,8 +15,8 @@ mod policy;
 pub mod tasks;
 
 pub use catalogue::{
-    ANY_TASK, Catalogue, Continues, Dialect, EXTRACTIVE, Endpoint, Hedge, HttpVersion, LatencyPrior, Model,
-    ModelKind, Priors, Provider, Supports, TASK_PREFIX,
+    ANY_TASK, Catalogue, Continues, Dialect, Duty, EXTRACTIVE, Endpoint, Hedge, HttpVersion, LatencyPrior,
+    Model, ModelKind, Priors, Provider, Service, Supports, TASK_PREFIX,
 };
 pub use explain::{Change, explain};
 pub use facts::{Conditions, Facts, Latency, Learned};

@@ -182,6 +182,10 @@ impl Policies {
     }
 
     fn unknown_model(&self, requested: &str) -> Error {
+        if let Some(service) = self.catalogue.service(requested) {
+            let message = format!("`{requested}` answers at POST /v1/{} only.", service.duty.name());
+            return Error::new(Fault::NotFound, "model_not_found", message).with_param("model");
+        }
         let policies = self.all.iter().map(|policy| &*policy.name);
         let names: Vec<&str> = std::iter::once(AUTO)
             .chain(policies.filter(|name| *name != AUTO))

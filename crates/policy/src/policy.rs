@@ -47,7 +47,8 @@ impl<T> PerTrack<T> {
 pub(crate) struct Retrieval {
     pub(crate) store: Arc<str>,
     pub(crate) passages_max: usize,
-    pub(crate) coverage_min: f32,
+    /// The store's own where it is `None`.
+    pub(crate) coverage_min: Option<f32>,
     pub(crate) checked: bool,
     /// What one passage adds to the prompt.
     pub(crate) passage_tokens: u64,

@@ -34,9 +34,21 @@ fn ambiguous_requests_are_refused_and_end_the_connection() {
             "chunked twice",
             "host: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n".to_owned(),
         ),
+        (
+            "a key that a proxy would drop",
+            format!("host: a\r\nconnection: close, Authorization\r\ncontent-length: {length}\r\n"),
+        ),
+        ("a key under another name", format!("host: a\r\nx_api_key: k\r\ncontent-length: {length}\r\n")),
+        (
+            "a second length under another name",
+            format!("host: a\r\ncontent-length: {length}\r\ncontent_length: 5\r\n"),
+        ),
     ] {
         check(what, &(post(&head, BODY) + smuggled), &[400]);
     }
+    let get = |headers: &str| format!("GET /v1/models HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
+    check("a GET with a body", &(get("content-length: 5\r\n") + "hello" + smuggled), &[400]);
+    check("a chunked GET", &(get("transfer-encoding: chunked\r\n") + "0\r\n\r\n" + smuggled), &[400]);
     let both = post("host: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\n");
     check("both lengths", &(both + smuggled), &[400]);
     let absolute = format!("GET http://evil.example/v1/models HTTP/1.1\r\nhost: a\r\n\r\n{smuggled}");
@@ -54,6 +66,13 @@ fn sound_requests_follow_each_other_on_one_connection() {
     check(
         "an absolute form",
         "GET http://a/v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        &[200],
+    );
+    let bare = "GET /v1/models HTTP/1.1\nhost: a\nconnection: close\n\n";
+    check("lines that end with LF alone", bare, &[200]);
+    check(
+        "an empty body and every word of `connection`",
+        "GET /v1/models HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nconnection: Keep-Alive, TE, close\r\n\r\n",
         &[200],
     );
     check("HTTP/1.0 without a host", "GET /v1/models HTTP/1.0\r\n\r\n", &[200]);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{ANSWER, Events, Gateway, Provider, Request, question, run};
 
-use crate::house::{setup, shared};
+use crate::house::{in_process, setup, shared};
 
 /// Asks `model` for a stream.
 fn open(gateway: &Gateway, model: &str, more: Value) -> Events {
@@ -186,6 +186,24 @@ fn check_rescued(on_broken_stream: &str, cuts: &[usize]) {
 fn an_answer_cut_anywhere_is_continued_without_a_seam() {
     let cuts: Vec<usize> = (0..1500).step_by(31).collect();
     check_rescued("resume", &cuts);
+}
+
+#[test]
+fn a_model_in_the_process_continues_what_another_began() {
+    let provider = Provider::start();
+    let setup = setup(&provider, &["cut-1000", "ok"]).with("models.toml", &in_process(0.9)).with(
+        "policy.toml",
+        "[policy.rescued]\nlike = \"plain\"\ntrack = \"external\"\non_broken_stream = \"resume\"\n\
+         quality_floor = 0.0\ntargets.external = [\"cut-1000\"]\ntargets.local = [\"small\"]\n\
+         escalate.external = [\"local\"]\n",
+    );
+    let gateway = Gateway::start(&setup);
+    let more = json!({"temperature": 0, "stream_options": {"include_usage": true}});
+    let (told, said) = text(open(&gateway, "rescued", more).events());
+    let begun: String =
+        told.chars().zip(ANSWER.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+    assert!(begun.len() > 10 && told.len() > begun.len(), "{told}");
+    assert_eq!(said.last().map(String::as_str), Some("[DONE]"), "{said:?}");
 }
 
 #[test]

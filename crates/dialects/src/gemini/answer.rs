@@ -6,6 +6,7 @@ use api::sse::Event;
 use api::{ChoiceDelta, Chunk, Completion, Delta, Gather, Usage};
 use serde_json::{Map, Value, json};
 
+use super::calls::Calls;
 use super::media;
 use crate::{Progress, Trouble};
 
@@ -36,7 +37,7 @@ pub struct Reader {
 /// What has come of one candidate.
 #[derive(Debug, Default)]
 struct Answer {
-    calls: usize,
+    calls: Calls,
     finished: bool,
     /// What is said again with each event: given on once, at the end.
     fields: Map<String, Value>,
@@ -93,7 +94,12 @@ impl Reader {
                     let Value::Object(candidate) = candidate else {
                         return Err(Trouble::garbage("a candidate that is no object"));
                     };
-                    chunk.choices.push(self.candidate(candidate)?);
+                    let choice = self.candidate(candidate)?;
+                    // A piece of a call says nothing yet.
+                    let is_index = ChoiceDelta { index: choice.index, ..ChoiceDelta::default() };
+                    if choice != is_index {
+                        chunk.choices.push(choice);
+                    }
                 }
             }
             Some(_) => return Err(Trouble::garbage("`candidates` is no array")),
@@ -138,9 +144,14 @@ impl Reader {
         let finish = candidate.shift_remove("finishReason");
         let message = candidate.get("finishMessage").and_then(Value::as_str);
         if let Some(native) = finish.as_ref().and_then(Value::as_str).filter(|native| !native.is_empty()) {
-            let reason = finish_reason(native, answer.calls > 0).ok_or_else(|| broken(native, message))?;
+            let reason =
+                finish_reason(native, answer.calls.count > 0).ok_or_else(|| broken(native, message))?;
             if reason == "content_filter" {
                 choice.extra.insert("native_finish_reason".to_owned(), native.into());
+            }
+            // An answer that ended early may have cut a call, which is then told as none: its arguments would seem whole.
+            if !answer.calls.are_whole() && ["stop", "tool_calls"].contains(&reason) {
+                return Err(Trouble::Cut("a function call has no end".to_owned()));
             }
             choice.finish_reason = Some(reason.to_owned());
             answer.finished = true;
@@ -173,7 +184,7 @@ impl Reader {
 impl Answer {
     fn part(
         &mut self,
-        mut part: Map<String, Value>,
+        part: Map<String, Value>,
         delta: &mut Delta,
         id: impl Fn(usize) -> String,
     ) -> Result<(), Trouble> {
@@ -181,11 +192,10 @@ impl Answer {
             Some(Value::String(seal)) => Some(seal.clone()),
             _ => None,
         };
-        if let Some(Value::Object(call)) = part.get_mut("functionCall") {
-            let given = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
-            let call = tool_call(self.calls, &given.unwrap_or_else(|| id(self.calls)), call, seal)?;
-            self.calls += 1;
-            push(&mut delta.extra, "tool_calls", call);
+        if let Some(Value::Object(call)) = part.get("functionCall") {
+            if let Some(call) = self.calls.read(call, seal, id)? {
+                push(&mut delta.extra, "tool_calls", call);
+            }
         } else if let Some(Value::String(text)) = part.get("text") {
             if part.get("thought") == Some(&Value::Bool(true)) {
                 append(&mut delta.extra, "reasoning_content", text);
@@ -252,37 +262,8 @@ fn parts(content: Option<Value>) -> Result<Vec<Value>, Trouble> {
     }
 }
 
-fn tool_call(
-    place: usize,
-    id: &str,
-    call: &Map<String, Value>,
-    seal: Option<String>,
-) -> Result<Value, Trouble> {
-    let Some(name) = call.get("name").and_then(Value::as_str) else {
-        return Err(Trouble::garbage("a function call without a name"));
-    };
-    // Only for who asks for it, by a field that this gateway's clients do not have.
-    if call.contains_key("partialArgs") || call.get("willContinue") == Some(&Value::Bool(true)) {
-        return Err(Trouble::garbage("a function call in pieces"));
-    }
-    let arguments = match call.get("args") {
-        None | Some(Value::Null) => "{}".to_owned(),
-        Some(Value::Object(arguments)) => Value::Object(arguments.clone()).to_string(),
-        Some(_) => return Err(Trouble::garbage("`args` is no object")),
-    };
-    let mut made = json!({
-        "index": place,
-        "id": id,
-        "type": "function",
-        "function": { "name": name, "arguments": arguments },
-    });
-    if let (Some(seal), Some(made)) = (seal, made.as_object_mut()) {
-        made.insert("extra_content".to_owned(), carried(&seal));
-    }
-    Ok(made)
-}
-
-fn carried(seal: &str) -> Value {
+/// A seal of thoughts, as chat clients carry it.
+pub(super) fn carried(seal: &str) -> Value {
     json!({ "google": { "thought_signature": seal } })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::media;
 use super::request::Generation;
-use crate::foreign::unsupported;
+use crate::foreign::{are_citations, unsupported};
 
 /// What stands in for the seal of a call that another model made, as Google documents it for such conversations.
 const NO_SEAL: &str = "skip_thought_signature_validator";
@@ -122,9 +122,9 @@ impl<'a> Reading<'a> {
             };
         }
         let known = [kind, "type", "cache_control", "extra_content"];
-        if let Some((key, _)) =
-            part.iter().find(|(key, value)| !value.is_null() && !known.contains(&key.as_str()))
-        {
+        if let Some((key, _)) = part.iter().find(|(key, value)| {
+            !value.is_null() && !known.contains(&key.as_str()) && !are_citations(key, value)
+        }) {
             let message = format!("Gemini has no `{key}` of a part `{kind}`: leave it out.");
             return Err(unsupported(format!("{at}.{key}"), message));
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{contents, tools};
-use crate::foreign::{foreign, unsupported};
+use crate::foreign::{foreign, is_reserved, unsupported};
 
 /// What cannot change the answer.
 const HINTS: [&str; 6] =
@@ -110,7 +110,9 @@ fn config(request: &ChatRequest, generation: Generation) -> Result<Map<String, V
             },
             "reasoning_effort" => put("thinkingConfig", thinking(value, generation)?),
             "modalities" => modalities(value)?.into_iter().for_each(|v| put("responseModalities", v)),
-            "model" | "messages" | "stream" | "stream_options" | "service_tier" | "gemini" => {}
+            "model" | "messages" | "stream" | "stream_options" | "service_tier" => {}
+            // What is under another dialect's key are hints: anything else has been refused.
+            reserved if is_reserved(reserved) => {}
             "tools" | "tool_choice" | "parallel_tool_calls" => {}
             known if OWN.contains(&known) || HINTS.contains(&known) => {}
             _ if is_default(key, value) => {}

@@ -36,10 +36,11 @@ pub(super) fn write(body: &Map<String, Value>, out: &mut Map<String, Value>) -> 
                 "Gemini cannot be kept from calling several functions at once: leave `parallel_tool_calls` out.",
             ));
         }
-        others.insert(0, json!({ "functionDeclarations": declarations }));
         if let Some(choice) = choice {
+            choice.must_be_of(&declarations)?;
             out.insert("toolConfig".to_owned(), json!({ "functionCallingConfig": choice.config() }));
         }
+        others.insert(0, json!({ "functionDeclarations": declarations }));
     }
     if !others.is_empty() {
         out.insert("tools".to_owned(), Value::Array(others));
@@ -122,6 +123,18 @@ struct Choice {
 }
 
 impl Choice {
+    /// Gemini itself answers a name that it was not offered with an error that names no field.
+    fn must_be_of(&self, declarations: &[Value]) -> Result<(), Error> {
+        let is_offered = |name: &Value| declarations.iter().any(|offered| offered.get("name") == Some(name));
+        if self.names.iter().all(is_offered) {
+            return Ok(());
+        }
+        Err(Error::field(
+            "tool_choice",
+            "`tool_choice` names a function that is not in `tools`: offer it there.",
+        ))
+    }
+
     fn config(self) -> Value {
         match self.names.is_empty() {
             true => json!({ "mode": self.mode }),
@@ -153,7 +166,7 @@ fn choice(body: &Map<String, Value>, strict: bool) -> Result<Option<Choice>, Err
                 let name = name.filter(|name| name.is_string()).ok_or_else(wrong)?;
                 Ok(Some(Choice { mode: "ANY", names: vec![name.clone()] }))
             }
-            Some("allowed_tools") => allowed(choice).ok_or_else(wrong).map(Some),
+            Some("allowed_tools") => allowed(choice).map(Some),
             _ => Err(wrong()),
         },
         Some(_) => Err(wrong()),
@@ -161,16 +174,26 @@ fn choice(body: &Map<String, Value>, strict: bool) -> Result<Option<Choice>, Err
 }
 
 /// `{"type":"allowed_tools","allowed_tools":{"mode":...,"tools":[...]}}`.
-fn allowed(choice: &Map<String, Value>) -> Option<Choice> {
-    let allowed = choice.get("allowed_tools")?;
-    let mode = match allowed.get("mode")?.as_str()? {
-        "required" => "ANY",
+fn allowed(choice: &Map<String, Value>) -> Result<Choice, Error> {
+    let allowed = choice.get("allowed_tools").unwrap_or(&Value::Null);
+    let mode = match allowed["mode"].as_str() {
+        Some("required") => "ANY",
         // Names may go with ANY and VALIDATED only.
-        "auto" => "VALIDATED",
-        _ => return None,
+        Some("auto") => "VALIDATED",
+        _ => {
+            let message = "`tool_choice.allowed_tools.mode` must be auto or required.";
+            return Err(Error::field("tool_choice.allowed_tools.mode", message));
+        }
     };
-    let tools = allowed.get("tools")?.as_array()?;
-    let name = |tool: &Value| tool.get("function")?.get("name").filter(|name| name.is_string()).cloned();
-    let names: Vec<Value> = tools.iter().map(name).collect::<Option<_>>()?;
-    (!names.is_empty()).then_some(Choice { mode, names })
+    let name = |tool: &Value| tool["function"].get("name").filter(|name| name.is_string()).cloned();
+    let tools = allowed["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Option<Vec<Value>> = tools.iter().map(name).collect();
+    match names.filter(|names| !names.is_empty()) {
+        Some(names) => Ok(Choice { mode, names }),
+        None => {
+            let message =
+                "`tool_choice.allowed_tools.tools` must name one or more of the functions in `tools`.";
+            Err(Error::field("tool_choice.allowed_tools.tools", message))
+        }
+    }
 }

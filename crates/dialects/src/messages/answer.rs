@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::blocks::{self, BLOCKS, given, keep_rest, text};
-use super::{OWN, usage};
+use super::{OWN, citations, usage};
 use crate::Trouble;
 
 /// Tells which blocks chat can hold in their places: thinking, then one text, then calls.
@@ -94,11 +94,14 @@ fn said(content: &[Value]) -> ReplyMessage {
     let (mut thought, mut thinking, mut calls, mut listed) =
         (String::new(), Vec::new(), Vec::new(), Vec::new());
     let mut message = ReplyMessage { role: "assistant".to_owned(), ..ReplyMessage::default() };
-    let mut order = Order::default();
+    let (mut order, mut base, mut annotations) = (Order::default(), 0, Vec::new());
     for block in content.iter().filter_map(Value::as_object) {
         match text(block, "type") {
             Some("text") => {
-                message.content.get_or_insert_default().push_str(text(block, "text").unwrap_or_default());
+                let said = text(block, "text").unwrap_or_default();
+                annotations.extend(citations::to_chat(block, base));
+                base = base.saturating_add(citations::length(said));
+                message.content.get_or_insert_default().push_str(said);
             }
             Some("thinking" | "redacted_thinking") => {
                 thought.push_str(text(block, "thinking").unwrap_or_default());
@@ -114,7 +117,7 @@ fn said(content: &[Value]) -> ReplyMessage {
     if !thought.is_empty() {
         message.extra.insert("reasoning_content".to_owned(), thought.into());
     }
-    for (key, list) in [("thinking_blocks", thinking), ("tool_calls", calls)] {
+    for (key, list) in [("thinking_blocks", thinking), ("tool_calls", calls), ("annotations", annotations)] {
         if !list.is_empty() {
             message.extra.insert(key.to_owned(), Value::Array(list));
         }
@@ -157,8 +160,10 @@ pub(super) fn stop_reason(choice: &Choice) -> Value {
         return word.into();
     }
     let has_calls = !blocks::objects(&choice.message.extra, "tool_calls").is_empty();
+    let refuses = text(&choice.message.extra, "refusal").is_some_and(|refusal| !refusal.is_empty());
     match choice.finish_reason.as_deref() {
         None => Value::Null,
+        Some("stop") if refuses => "refusal".into(),
         Some("length") => "max_tokens".into(),
         Some("content_filter") => "refusal".into(),
         Some("tool_calls" | "function_call") => "tool_use".into(),
@@ -180,7 +185,11 @@ pub(crate) fn write_whole(completion: &Completion) -> Result<Bytes, Error> {
     let Value::Object(said) = serde_json::to_value(&choice.message).map_err(Error::internal)? else {
         return Err(Error::internal("a message that is no object"));
     };
-    let content = content(&said)?;
+    let mut content = content(&said)?;
+    let mut annotations = citations::untold(said.get("annotations"), &content);
+    if !annotations.is_empty() && citations::put(&annotations, &mut content) {
+        annotations.clear();
+    }
     let mut message = Map::new();
     message.insert("id".to_owned(), id(&completion.id).into());
     message.insert("type".to_owned(), "message".into());
@@ -195,8 +204,8 @@ pub(crate) fn write_whole(completion: &Completion) -> Result<Bytes, Error> {
         keep_rest(&mut message, own, &MESSAGE);
     }
     keep_rest(&mut message, &completion.extra, &[OWN, "service_tier", "system_fingerprint"]);
-    if let Some(annotations) = given(&choice.message.extra, "annotations") {
-        message.insert("annotations".to_owned(), annotations.clone());
+    if !annotations.is_empty() {
+        message.insert("annotations".to_owned(), Value::Array(annotations));
     }
     serde_json::to_vec(&message).map(Bytes::from).map_err(Error::internal)
 }

@@ -6,7 +6,7 @@
 use api::Error;
 use serde_json::{Map, Value, json};
 
-use super::OWN;
+use super::{OWN, citations};
 use crate::foreign::unsupported;
 
 /// The list of blocks that chat cannot hold in their places, inside `provider_specific_fields`.
@@ -92,7 +92,11 @@ pub(super) fn block(at: &str, part: &Map<String, Value>) -> Result<Value, Error>
         return Ok(Value::Object(block));
     }
     match kind {
-        "text" => Ok(Value::Object(part.clone())),
+        "text" => {
+            let mut block = part.clone();
+            citations::drop_made_up(&mut block);
+            Ok(Value::Object(block))
+        }
         "refusal" => Ok(json!({"type": "text", "text": text(part, "refusal").unwrap_or_default()})),
         "image_url" => image_block(at, part),
         "file" => document_block(at, part),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::blocks::{self, given, keep_rest, text};
-use super::{MAX_TOKENS_DEFAULT, OWN};
-use crate::foreign::{foreign, unsupported};
+use super::{MAX_TOKENS_DEFAULT, OWN, tools};
+use crate::foreign::{foreign, is_reserved, unsupported};
 
 /// Anthropic's own fields, which a chat client may give as they are.
 const ITS_OWN: [&str; 7] =
@@ -28,7 +28,7 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
     for (key, value) in chat.iter().filter(|(_, value)| !value.is_null()) {
         field(key, value, own, &mut body)?;
     }
-    calls(chat, &mut body);
+    tools::choose(chat, &mut body)?;
     for (key, value) in
         own.iter().filter(|(key, _)| !["system_in_place", "effort_of_thinking"].contains(&key.as_str()))
     {
@@ -54,8 +54,10 @@ fn field(
     body: &mut Map<String, Value>,
 ) -> Result<(), Error> {
     match key {
-        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" | OWN => {}
+        "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" => {}
         "tool_choice" | "parallel_tool_calls" => {}
+        // What is under another dialect's key are hints: anything else has been refused.
+        _ if is_reserved(key) => {}
         "metadata" | "prompt_cache_key" | "prompt_cache_retention" | "safety_identifier" => {}
         "temperature" if value.as_f64().is_some_and(|number| number > 1.0) => {
             return Err(unsupported(key, "`temperature` must be a number from 0 to 1 for this target."));
@@ -65,7 +67,7 @@ fn field(
             let list = if value.is_string() { json!([value]) } else { value.clone() };
             join(body, "stop_sequences", &list);
         }
-        "tools" => join(body, key, &tools(value)?),
+        "tools" => join(body, key, &tools::offered(value)?),
         "response_format" if own.contains_key("output_format") => {}
         "response_format" => match value["type"].as_str() {
             Some("json_schema") => {
@@ -118,56 +120,6 @@ fn reasoning(value: &Value, own: &Map<String, Value>, body: &mut Map<String, Val
     }
 }
 
-fn tools(value: &Value) -> Result<Value, Error> {
-    let read = value.as_array().into_iter().flatten().enumerate().map(|(n, tool)| {
-        let wrong =
-            || unsupported(format!("tools[{n}].type"), "This target takes tools of the type function.");
-        let mut tool = tool.as_object().ok_or_else(wrong)?.clone();
-        let kind = text(&tool, "type").unwrap_or_default();
-        if let Some(own) = kind.strip_prefix(OWN).and_then(|kind| kind.strip_prefix('.')) {
-            tool["type"] = own.into();
-            return Ok(Value::Object(tool));
-        }
-        if kind != "function" {
-            return Err(wrong());
-        }
-        let Some(Value::Object(function)) = tool.shift_remove("function") else { return Err(wrong()) };
-        tool.shift_remove("type");
-        let mut made = Map::new();
-        keep_rest(&mut made, &function, &["parameters"]);
-        let schema = given(&function, "parameters").cloned();
-        made.insert(
-            "input_schema".to_owned(),
-            schema.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
-        );
-        keep_rest(&mut made, &tool, &[]);
-        Ok(Value::Object(made))
-    });
-    Ok(Value::Array(read.collect::<Result<_, Error>>()?))
-}
-
-fn calls(chat: &Map<String, Value>, body: &mut Map<String, Value>) {
-    let mut choice = match given(chat, "tool_choice") {
-        Some(Value::String(word)) => json!({"type": if word == "required" { "any" } else { word.as_str() }}),
-        Some(Value::Object(named)) => {
-            json!({"type": "tool", "name": named.get("function").map(|function| &function["name"])})
-        }
-        _ => Value::Null,
-    };
-    let parallel = given(chat, "parallel_tool_calls").and_then(Value::as_bool);
-    if parallel == Some(false) && choice.is_null() && body.contains_key("tools") {
-        choice = json!({"type": "auto"});
-    }
-    if let (Some(parallel), Some(choice)) = (parallel, choice.as_object_mut())
-        && choice["type"] != "none"
-    {
-        choice.insert("disable_parallel_tool_use".to_owned(), (!parallel).into());
-    }
-    if !choice.is_null() {
-        body.insert("tool_choice".to_owned(), choice);
-    }
-}
-
 fn turns(
     chat: &Map<String, Value>,
     own: &Map<String, Value>,
@@ -193,6 +145,7 @@ fn turns(
                 let mut blocks = blocks::of_message(&at, message)?;
                 // What another provider thought has no seal, and Anthropic takes none without.
                 blocks.retain(|block| block["type"] != "thinking" || block["signature"] != "");
+                blocks.iter_mut().for_each(forget_others);
                 Value::Array(blocks)
             }
         };
@@ -229,8 +182,15 @@ fn turns(
     Ok(())
 }
 
+/// Takes out what other providers leave on a call for their own next turn: Anthropic refuses fields that it does not know.
+fn forget_others(block: &mut Value) {
+    if let Some(block) = block.as_object_mut().filter(|block| text(block, "type") == Some("tool_use")) {
+        block.retain(|key, _| !["provider_specific_fields", "extra_content"].contains(&key.as_str()));
+    }
+}
+
 /// What a chat message may hold that has its own place in a turn, or none because only its writer can read it.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     "role",
     "content",
     "name",
@@ -246,6 +206,8 @@ const KNOWN: [&str; 15] = [
     "function_call",
     "is_error",
     "cache_control",
+    "extra_content",
+    "reasoning_details",
 ];
 
 fn refuse_words(at: &str, message: &Map<String, Value>) -> Result<(), Error> {

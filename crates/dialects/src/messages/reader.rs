@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, Order};
 use super::blocks::{self, BLOCKS, given, keep_rest, text};
-use super::{OWN, usage};
+use super::{OWN, citations, usage};
 use crate::{Progress, Trouble};
 
 /// Reads one streamed reply.
@@ -22,6 +22,8 @@ pub struct Reader {
     open: BTreeMap<u64, Open>,
     order: Order,
     calls: u64,
+    /// Characters of text in the blocks that have ended.
+    chars: u64,
     usage: Map<String, Value>,
     /// Why it ended, and what else the message says.
     ending: Map<String, Value>,
@@ -196,6 +198,15 @@ impl Reader {
             open.block.insert("input".to_owned(), input);
         }
         let mut delta = Delta::default();
+        if kind == "text" {
+            let annotations = citations::to_chat(&open.block, self.chars);
+            self.chars = self
+                .chars
+                .saturating_add(open.block.get("text").and_then(Value::as_str).map_or(0, citations::length));
+            if !annotations.is_empty() {
+                delta.extra.insert("annotations".to_owned(), Value::Array(annotations));
+            }
+        }
         let block = Value::Object(open.block);
         if open.is_listed {
             delta.extra.insert("provider_specific_fields".to_owned(), json!({BLOCKS: [&block]}));

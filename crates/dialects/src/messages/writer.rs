@@ -5,16 +5,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use api::{Chunk, Completion, Delta, Error, Fault, sse};
+use api::{Choice, Chunk, Completion, Delta, Error, Fault, sse};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value, json};
 
 use super::blocks::{self, keep_rest, text};
-use super::{OWN, answer, usage};
+use super::{OWN, answer, citations, usage};
 
 /// Writes one streamed answer.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
+    /// Tokens that the prompt is held to have, until the target has counted.
+    prompt_tokens: u64,
     has_begun: bool,
     next: u64,
     open: Option<Open>,
@@ -78,6 +80,11 @@ impl Depth {
 }
 
 impl Writer {
+    /// The same with an estimate of the prompt's tokens for the stream's first event.
+    pub(crate) fn with_prompt_tokens(self, prompt_tokens: u64) -> Self {
+        Self { prompt_tokens, ..self }
+    }
+
     /// The events of a chunk.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Bytes, Error> {
         let mut out = BytesMut::new();
@@ -112,8 +119,9 @@ impl Writer {
         }
         last.insert("delta".to_owned(), Value::Object(delta));
         last.insert("usage".to_owned(), Value::Object(usage::write(whole.usage.as_ref())));
-        if let Some(annotations) = choice.message.extra.get("annotations") {
-            last.insert("annotations".to_owned(), annotations.clone());
+        let annotations = citations::untold(choice.message.extra.get("annotations"), &blocks_of(&choice));
+        if !annotations.is_empty() {
+            last.insert("annotations".to_owned(), Value::Array(annotations));
         }
         event("message_delta", &Value::Object(last), &mut out)?;
         let mut stop = json!({"type": "message_stop"});
@@ -140,7 +148,7 @@ impl Writer {
         }
         let message = json!({
             "id": answer::id(id), "type": "message", "role": "assistant", "model": model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 0, "output_tokens": 0},
+            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": self.prompt_tokens, "output_tokens": 0},
         });
         event("message_start", &json!({"type": "message_start", "message": message}), out)
     }
@@ -306,6 +314,14 @@ impl Writer {
         self.next += 1;
         event("content_block_stop", &data, out)
     }
+}
+
+/// What a message's listed blocks say for themselves, behind the text before them.
+fn blocks_of(choice: &Choice) -> Vec<Value> {
+    let mut said = choice.message.extra.clone();
+    said.retain(|key, _| key == "provider_specific_fields");
+    said.extend(choice.message.content.clone().map(|text| ("content".to_owned(), text.into())));
+    answer::content(&said).unwrap_or_default()
 }
 
 fn event(name: &str, data: &Value, out: &mut BytesMut) -> Result<(), Error> {

@@ -3,11 +3,12 @@
 //! Owns the response object, its usage and how it ended. Refuses to call an answer whole that failed, was cancelled or
 //! still runs.
 
-use api::{Choice, Completion, Error, ReplyMessage, Usage};
+use api::{Choice, Completion, Error, ReplyMessage};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{annotations, id_of, items, keep, kept, list_of, object, text_of};
+use super::said::message;
+use super::{id_of, items, keep, kept, list_of, object, text_of, usage};
 use crate::Trouble;
 
 /// Fields of a response that repeat what the client said, and are written from its own words.
@@ -139,7 +140,7 @@ pub(super) fn close(response: &mut Map<String, Value>, completion: &Completion, 
         response.insert("incomplete_details".to_owned(), json!({ "reason": reason }));
     }
     if let Some(usage) = &completion.usage {
-        response.insert("usage".to_owned(), usage_from_chat(usage));
+        response.insert("usage".to_owned(), usage::from_chat(usage));
     }
     if let Some(tier) = completion.extra.get("service_tier") {
         response.insert("service_tier".to_owned(), tier.clone());
@@ -234,7 +235,7 @@ pub(super) fn completion(response: &Map<String, Value>) -> Result<Completion, Tr
         created: created(response),
         model: response.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
         choices: vec![choice],
-        usage: response.get("usage").and_then(usage_to_chat),
+        usage: response.get("usage").and_then(usage::to_chat),
         extra: beside(response),
     })
 }
@@ -306,167 +307,4 @@ pub(super) fn failed(response: &Map<String, Value>) -> Trouble {
     let error = response.get("error").filter(|error| !error.is_null()).cloned();
     let unsaid = || json!({"type": "server_error", "message": "The response failed without saying why."});
     Trouble::InBand(error.unwrap_or_else(unsaid))
-}
-
-/// What items say, as a message of chat, and its tokens' log-probabilities.
-pub(super) fn message(output: &[Value]) -> (ReplyMessage, Vec<Value>) {
-    let mut said = Said::default();
-    for item in output {
-        said.add(item);
-    }
-    said.into_message()
-}
-
-#[derive(Default)]
-struct Said {
-    text: Option<String>,
-    refusal: Option<String>,
-    annotations: Vec<Value>,
-    logprobs: Vec<Value>,
-    reasoning: Vec<Value>,
-    reasoning_text: String,
-    calls: Vec<Value>,
-    order: Vec<&'static str>,
-    beside: Map<String, Value>,
-}
-
-impl Said {
-    fn add(&mut self, item: &Value) {
-        match text_of(item, "type") {
-            "message" => self.message(item),
-            "reasoning" => {
-                for text in items::reasoning_texts(item) {
-                    if !self.reasoning_text.is_empty() {
-                        self.reasoning_text.push_str(super::PARAGRAPH);
-                    }
-                    self.reasoning_text.push_str(text);
-                }
-                self.reasoning.push(item.clone());
-                self.order.push("reasoning");
-            }
-            "function_call" => {
-                self.calls.push(call(item));
-                self.order.push("function_call");
-            }
-            _ => {}
-        }
-    }
-
-    fn message(&mut self, item: &Value) {
-        if !self.order.contains(&"message") {
-            for key in ["id", "phase"] {
-                if let Some(value) = item.get(key).filter(|value| !value.is_null()) {
-                    keep(&mut self.beside, key, value.clone());
-                }
-            }
-        }
-        self.order.push("message");
-        for part in list_of(item, "content") {
-            match text_of(part, "type") {
-                "output_text" => {
-                    let text = self.text.get_or_insert_default();
-                    let base = annotations::length(text);
-                    text.push_str(text_of(part, "text"));
-                    let found = list_of(part, "annotations").iter();
-                    self.annotations.extend(found.map(|found| annotations::to_chat(found, base)));
-                    self.logprobs.extend_from_slice(list_of(part, "logprobs"));
-                }
-                "refusal" => self.refusal.get_or_insert_default().push_str(text_of(part, "refusal")),
-                _ => {}
-            }
-        }
-    }
-
-    fn into_message(self) -> (ReplyMessage, Vec<Value>) {
-        let mut extra = Map::new();
-        if !self.reasoning_text.is_empty() {
-            extra.insert("reasoning_content".to_owned(), self.reasoning_text.into());
-        }
-        extra.extend(self.refusal.map(|text| ("refusal".to_owned(), text.into())));
-        let lists = [
-            ("reasoning_items", self.reasoning),
-            ("tool_calls", self.calls),
-            ("annotations", self.annotations),
-        ];
-        for (key, list) in lists {
-            if !list.is_empty() {
-                extra.insert(key.to_owned(), Value::Array(list));
-            }
-        }
-        extra.extend(self.beside);
-        if !super::input::is_usual(&self.order) {
-            keep(&mut extra, "order", json!(self.order));
-        }
-        let message = ReplyMessage { role: "assistant".to_owned(), content: self.text, extra };
-        (message, self.logprobs)
-    }
-}
-
-fn call(item: &Value) -> Value {
-    let mut call = object(json!({
-        "id": text_of(item, "call_id"), "type": "function",
-        "function": {"name": text_of(item, "name"), "arguments": text_of(item, "arguments")},
-    }));
-    if let Some(id) = item.get("id").filter(|id| id.is_string()) {
-        keep(&mut call, "id", id.clone());
-    }
-    Value::Object(call)
-}
-
-const USAGE_DETAILS: [(&str, &str); 2] = [
-    ("prompt_tokens_details", "input_tokens_details"),
-    ("completion_tokens_details", "output_tokens_details"),
-];
-
-/// What this dialect calls tokens written to a cache, and what chat's conventions call them.
-const WRITTEN: (&str, &str) = ("cache_write_tokens", "cache_creation_tokens");
-
-pub(super) fn usage_to_chat(usage: &Value) -> Option<Usage> {
-    let usage = usage.as_object()?;
-    let count = |key: &str| usage.get(key).and_then(Value::as_u64);
-    let (input, output) = (count("input_tokens").unwrap_or(0), count("output_tokens").unwrap_or(0));
-    let mut chat = Usage::exact(input, output);
-    if let Some(total) = count("total_tokens") {
-        chat.total_tokens = total;
-    }
-    for (key, value) in usage {
-        if ["input_tokens", "output_tokens", "total_tokens"].contains(&key.as_str()) {
-            continue;
-        }
-        let name = USAGE_DETAILS.iter().find(|(_, own)| own == key).map_or(key.as_str(), |(name, _)| name);
-        let mut value = value.clone();
-        if let Some(details) = value.as_object_mut()
-            && let Some(written) = details.shift_remove(WRITTEN.0)
-        {
-            details.insert(WRITTEN.1.to_owned(), written);
-        }
-        chat.extra.insert(name.to_owned(), value);
-    }
-    Some(chat)
-}
-
-fn usage_from_chat(usage: &Usage) -> Value {
-    let mut own = object(json!({
-        "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, WRITTEN.0: 0},
-        "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": usage.total_tokens,
-    }));
-    for (key, value) in &usage.extra {
-        let name = USAGE_DETAILS.iter().find(|(chat, _)| chat == key).map_or(key.as_str(), |(_, own)| own);
-        match (own.get_mut(name), value) {
-            (Some(Value::Object(details)), Value::Object(more)) => {
-                for (key, value) in more.iter().filter(|(_, value)| !value.is_null()) {
-                    let name = if key == WRITTEN.1 { WRITTEN.0 } else { key };
-                    details.insert(name.to_owned(), value.clone());
-                }
-            }
-            (Some(_), _) => {}
-            (None, value) => {
-                own.insert(name.to_owned(), value.clone());
-            }
-        }
-    }
-    Value::Object(own)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{LOGPROBS, OWN, items, list_of, object, tools, unsupported};
-use crate::foreign::foreign;
+use crate::foreign::{foreign, is_reserved};
 
 /// The request's body for the provider's model `model`.
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
@@ -15,8 +15,9 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Bytes, Error> {
     let mut body = Map::new();
     let own = request.body.get(OWN).cloned().unwrap_or_default();
     for (key, value) in &request.body {
-        let known = value.is_null() || key == OWN || is_default(key, value);
-        if !known {
+        // What is under another dialect's key are hints: anything else has been refused.
+        let has_gone = value.is_null() || is_reserved(key) || is_default(key, value);
+        if !has_gone {
             field(request, key, value, &own, &mut body)?;
         }
     }

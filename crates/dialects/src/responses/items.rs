@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     KEPT, MADE_UP_REASONING, OWN, annotations, id_of, kept, list_of, object, take_list, text_of, unsupported,
 };
+use crate::foreign::are_citations;
 
 /// The instructions and the items of a conversation.
 pub(super) fn conversation(messages: &[Value]) -> Result<(Option<&str>, Vec<Value>), Error> {
@@ -33,6 +34,9 @@ fn instructions(message: &Value) -> Option<&str> {
     message.get("content").and_then(Value::as_str).filter(|_| plain)
 }
 
+/// What only the provider that wrote a message can read.
+const HINTS: [&str; 4] = [KEPT, "cache_control", "reasoning_details", "extra_content"];
+
 fn known_fields(at: &str, message: &Map<String, Value>) -> Result<(), Error> {
     const KNOWN: [&str; 11] = [
         "role",
@@ -48,7 +52,7 @@ fn known_fields(at: &str, message: &Map<String, Value>) -> Result<(), Error> {
         "is_error",
     ];
     for (key, value) in message {
-        let hint = key == KEPT || key == "cache_control" || key == "reasoning_details";
+        let hint = HINTS.contains(&key.as_str());
         if !value.is_null() && !hint && !KNOWN.contains(&key.as_str()) {
             return Err(unsupported(&format!("{at}.{key}")));
         }
@@ -250,7 +254,7 @@ fn parts(at: &str, role: &str, list: &[Value]) -> Result<Value, Error> {
 
 fn part(at: &str, role: &str, value: &Value) -> Result<Value, Error> {
     let mut rest = object(value.clone());
-    rest.shift_remove("cache_control");
+    rest.retain(|key, value| key != "cache_control" && !are_citations(key, value));
     let kind = rest.shift_remove("type");
     let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
     let mut made = match kind {

@@ -26,7 +26,9 @@ mod input;
 mod items;
 mod reader;
 mod request;
+mod said;
 mod tools;
+mod usage;
 mod writer;
 
 use api::Error;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod corpus;
+mod coverage;
 mod noise;
 mod retrieval;
 mod routing;
@@ -35,8 +36,14 @@ pub(crate) fn eval(config: &Path, command: EvalCommand) -> Result<(), Failure> {
             };
             task::task(config, &subject)
         }
-        EvalCommand::Retrieval { dir, foreign, index, json } => {
-            let subject = retrieval::Subject { dir: &dir, foreign: &foreign, index: index.as_deref(), json };
+        EvalCommand::Retrieval { dir, foreign, index, learn, wrong_refusals_max, json } => {
+            let subject = retrieval::Subject {
+                dir: &dir,
+                foreign: &foreign,
+                index: index.as_deref(),
+                learn: learn.as_deref().map(|file| coverage::Lesson { file, wrong_refusals_max }),
+                json,
+            };
             retrieval::retrieval(config, &subject)
         }
         EvalCommand::Answers { dir, model, questions, index, json } => {

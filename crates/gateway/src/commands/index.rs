@@ -27,7 +27,7 @@ pub(crate) fn index(config: &Path, args: IndexArgs) -> Result<(), Failure> {
     let settings = load_settings(config)?;
     let opened = Opened::open(&settings, args.store.as_deref().unwrap_or(DEFAULT_STORE))?;
     match args.command {
-        IndexCommand::Build { paths } => opened.build(paths),
+        IndexCommand::Build { paths, fresh } => opened.build(paths, fresh),
         IndexCommand::Add { paths } => {
             let corpus = opened.corpus(paths);
             check_patterns(&corpus)?;
@@ -72,9 +72,15 @@ impl Opened {
         Ok(Self { kept, encoder })
     }
 
-    fn build(&self, paths: Vec<PathBuf>) -> Result<(), Failure> {
+    fn build(&self, paths: Vec<PathBuf>, fresh: bool) -> Result<(), Failure> {
         let own = &self.kept.settings.corpus;
         match (paths.is_empty(), own.roots.is_empty()) {
+            (false, _) if fresh => self.feed(&Feed::Rebuild(&self.corpus(paths))),
+            (true, false) if fresh => self.feed(&Feed::Rebuild(own)),
+            (true, true) if fresh => {
+                let said = "name a folder to index anew, or set `corpus` of the store in gateway.toml";
+                Err(Failure::Wrong(said.to_owned()))
+            }
             (false, _) => self.feed(&Feed::Build(&self.corpus(paths))),
             (true, false) => self.feed(&Feed::Renew(Some(own))),
             // What was added and uploaded may be all that there is.

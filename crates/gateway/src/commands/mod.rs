@@ -25,6 +25,7 @@ pub(crate) use train::train;
 use crate::Failure;
 use crate::house::in_words;
 use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 
 /// Prints to stdout. A reader that has closed its end (`| head`) is no error.
 pub(crate) fn say(text: &str) {
@@ -52,8 +53,9 @@ pub(crate) fn load_settings(config: &Path) -> Result<Settings, Failure> {
     let text = fs::read_to_string(config).map_err(|error| {
         Failure::Wrong(format!("{}: cannot be read ({error}); name the file with --config", config.display()))
     })?;
-    let env = |name: &str| std::env::var(name).ok();
-    Settings::parse(config, &text, &env).map_err(|mistakes| Failure::Wrong(mistakes.to_string()))
+    let surroundings = Surroundings::of(config);
+    Settings::parse(config, &text, &|place| surroundings.look_up(place))
+        .map_err(|mistakes| Failure::Wrong(mistakes.to_string()))
 }
 
 /// What went wrong, as the end of a command.

@@ -42,7 +42,12 @@ impl Arrived {
             Err(error) => return Err(ticket.refuse(&error)),
         };
         ticket.set_tenant(tenant);
-        match Wishes::read(&headers) {
+        let entered = Wishes::read(&headers).and_then(|wishes| {
+            // A caller may only step back behind others.
+            let wanted = wishes.priority.unwrap_or(ticket.tenant.priority);
+            ticket.enter(wanted.min(ticket.tenant.priority)).map(|()| wishes)
+        });
+        match entered {
             Ok(wishes) => {
                 ticket.stage("admit");
                 ticket.record.tags.clone_from(&wishes.tags);

@@ -50,7 +50,12 @@ impl Grounded {
         let plan = Arc::clone(&self.decided.plan);
         let mut targets = plan.targets.iter().peekable();
         let mut trouble = Error::internal("a plan without targets");
+        let mut outgrown = 0;
         while let Some(target) = targets.next() {
+            if self.context_tokens(&target.model) <= outgrown {
+                // What was too long for the one before is too long for this one.
+                continue;
+            }
             let last = targets.peek().is_none();
             match self.attempt(&target.model, last).await {
                 Ok(answer) => {
@@ -65,6 +70,9 @@ impl Grounded {
                     if !stop {
                         tracing::info!(id = %self.decided.ticket.id(), model = %target.model, %error, "next target");
                     }
+                    if error.code == "context_length_exceeded" {
+                        outgrown = outgrown.max(self.context_tokens(&target.model));
+                    }
                     trouble = error;
                     if stop {
                         break;
@@ -77,6 +85,12 @@ impl Grounded {
             return Ok(self.not_covered(answer));
         }
         Err(self.decided.ticket.refuse(&trouble))
+    }
+
+    /// Tokens that a model takes, prompt and answer together.
+    fn context_tokens(&self, model: &str) -> u64 {
+        let catalogue = self.decided.ticket.live.policies.catalogue();
+        catalogue.get(model).map_or(u64::MAX, |model| model.context_tokens)
     }
 
     /// The honest answer where the passages do not bear out any other.
@@ -202,7 +216,12 @@ impl Grounded {
                         let written = continue_shots(local, case, request, &id, model, deadline);
                         Reply::Whole(Box::new(ticket.waiting(written).await?))
                     }
-                    None => Reply::Stream(local.chat(request, &id, now_s(), model, deadline)?),
+                    None => {
+                        if self.decided.plan.on_broken_stream == BrokenStream::Resume && request.stream {
+                            self.decided.sent = Some(Box::new(request.clone()));
+                        }
+                        Reply::Stream(local.chat(request, &id, now_s(), model, deadline)?)
+                    }
                 },
             },
             Backend::Upstream { upstream, id: model_id } => {

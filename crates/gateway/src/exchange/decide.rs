@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::{ChatRequest, Error, Fault, Money, Plan};
+use api::{ChatRequest, Error, Fault, Plan};
 use cache::Key;
 use dialects::Client;
 
@@ -127,7 +127,8 @@ pub(super) fn case<'a>(ticket: &'a Ticket, stated: &'a Stated, insight: &'a Insi
 impl Decided {
     /// Sets aside the most that the plan can cost: every target of it, since a failed one may have been paid for.
     pub(crate) fn reserve(mut self) -> Step<Funded> {
-        let worst: Money = self.plan.targets.iter().map(|target| target.estimate.cost_max).sum();
+        let targets = self.plan.targets.iter().map(|target| target.estimate.cost_max);
+        let worst = targets.chain(self.rerank_cost_max()).sum();
         let now = now_ms();
         let expires = u64::try_from((self.plan.deadline + SETTLING).as_millis()).unwrap_or(u64::MAX / 2);
         let reserved = self.ticket.house.funds.reserve(&self.ticket.tenant, worst, now, now + expires);

@@ -9,7 +9,7 @@ use super::Step;
 use super::cite::{annotate, sources};
 use super::decide::{Decided, Funded};
 use crate::house::House;
-use crate::stores::Sight;
+use crate::stores::{COVERED, Sight};
 
 /// A request whose passages, if its plan asks for any, have been fetched.
 pub(crate) struct Grounded {
@@ -20,6 +20,8 @@ pub(crate) struct Grounded {
 /// The passages that an answer must rest on.
 pub(crate) struct Ground {
     pub(crate) grounding: Grounding,
+    /// Below this coverage the passages do not answer.
+    pub(crate) coverage_min: f32,
     pub(crate) question: String,
     pub(crate) vector: Vector,
     pub(crate) findings: Findings,
@@ -35,11 +37,19 @@ impl Funded {
         let question = decided.request.last_user_text();
         let house = Arc::clone(&decided.ticket.house);
         let sight = house.decider.sight(&grounding.store, &decided.ticket.tenant, &decided.wishes.reach);
+        let mut coverage_min = COVERED;
         let fetched = match sight {
             Ok(mut sight) => {
-                sight.options.passages_max = grounding.passages_max;
+                coverage_min = grounding.coverage_min.unwrap_or(sight.coverage_min);
+                sight.find(grounding.passages_max);
                 let known = (decided.insight.vector.take(), decided.insight.findings.take());
-                fetch(house, sight, question.clone(), known).await
+                let reranker = sight.reranker.clone();
+                match (fetch(house, sight, question.clone(), known).await, reranker) {
+                    (Ok((vector, findings)), Some(reranker)) => {
+                        Ok((vector, decided.rerank(&reranker, &question, findings).await))
+                    }
+                    (fetched, _) => fetched,
+                }
             }
             Err(error) => Err(error),
         };
@@ -47,7 +57,8 @@ impl Funded {
         match fetched {
             Ok((vector, mut findings)) => {
                 findings.passages.truncate(grounding.passages_max);
-                Ok(Grounded { decided, ground: Some(Ground { grounding, question, vector, findings }) })
+                let ground = Ground { grounding, coverage_min, question, vector, findings };
+                Ok(Grounded { decided, ground: Some(ground) })
             }
             Err(error) => Err(decided.ticket.refuse(&error)),
         }
@@ -77,7 +88,7 @@ async fn fetch(
 impl Ground {
     /// Whether the passages are close enough to the question to answer from them.
     pub(crate) fn covers(&self) -> bool {
-        !self.findings.passages.is_empty() && self.findings.coverage >= self.grounding.coverage_min
+        !self.findings.passages.is_empty() && self.findings.coverage >= self.coverage_min
     }
 
     /// Says what is missing, instead of an answer.

@@ -3,7 +3,7 @@
 //!
 //! | stage    | file        | what it may refuse with                                     |
 //! |----------|-------------|-------------------------------------------------------------|
-//! | admit    | `admit.rs`  | 400 a header, 401 the key                                   |
+//! | admit    | `admit.rs`  | 400 a header, 401 the key, 503 too many requests            |
 //! | read     | `read.rs`   | 400, 408, 413, 415, 422; 404 the model                      |
 //! | recall   | `recall.rs` | 504 `only-if-cached` without a stored answer                |
 //! | classify | `decide.rs` | -                                                           |
@@ -24,11 +24,14 @@ mod decide;
 mod embeddings;
 mod feedback;
 mod ground;
+mod order;
 mod read;
 mod recall;
 mod relay;
+mod rerank;
 mod resume;
 mod route;
+mod service;
 mod shadow;
 mod ticket;
 
@@ -42,6 +45,7 @@ pub(crate) use embeddings::embeddings;
 pub(crate) use feedback::feedback;
 pub(crate) use ground::Ground;
 pub(crate) use read::{read_bytes, read_json};
+pub(crate) use rerank::rerank;
 pub(crate) use route::route;
 pub(crate) use ticket::{Ticket, refusal, refusal_in};
 

@@ -63,7 +63,7 @@ fn relay_whole(decided: Decided, mut completion: Completion) -> Response<Body> {
     }
     admit_degraded(&mut completion.extra, plan.degraded.as_deref());
     // What was remembered is written as JSON already.
-    let remembered = remembered.filter(|_| !told_more && client.is_chat());
+    let remembered = remembered.filter(|_| !told_more && client.writes_as_kept(&completion));
     let written = match remembered.map_or_else(|| client.whole(&completion), Ok) {
         Ok(written) => written,
         Err(error) => return *ticket.refuse(&error),
@@ -92,7 +92,7 @@ fn relay_stream(
     let status = CacheStatus::forwarded(decided.ticket.forwarded);
     stored_headers(response.headers_mut(), &status, None);
     let house = decided.ticket.house.clone();
-    let writer = decided.client.writer();
+    let writer = decided.client.writer().with_prompt_tokens(decided.insight.signals.tokens_in);
     let resume = Resume::of(&decided);
     let pump = Pump { gather: Gather::new(), writer, resume, decided, feeder, cited, charged };
     house.relays.spawn(pump.run(chunks));
@@ -420,10 +420,12 @@ pub(crate) fn respond_stored(
     streamed: bool,
 ) -> Result<Response<Body>, Error> {
     if !streamed {
-        let stored = client.is_chat().then(|| entry.body().clone());
+        let as_kept = client.writes_as_kept(entry.completion());
+        let stored = as_kept.then(|| entry.body().clone());
         return Ok(json_bytes(stored.map_or_else(|| client.whole(entry.completion()), Ok)?));
     }
-    let mut writer = client.writer();
+    let counted = entry.completion().usage.as_ref().map_or(0, |usage| usage.prompt_tokens);
+    let mut writer = client.writer().with_prompt_tokens(counted);
     let mut events = Vec::new();
     for mut chunk in entry.completion().clone().into_chunks() {
         chunk.usage = None;

@@ -13,17 +13,26 @@ use policy::{Continues, ModelKind};
 
 use super::call::trace_headers;
 use super::decide::Decided;
-use crate::house::Backend;
+use crate::house::{Backend, now_s};
 
 /// Who could continue an answer, and what has become of it.
 pub(super) struct Resume {
     /// Models that continue a given beginning, the one that began first.
-    targets: VecDeque<(String, Continuation)>,
+    targets: VecDeque<(String, How)>,
     /// Whitespace that has come and has not been passed on.
     held: String,
     /// What the calls that broke off have used, by estimate.
     before: Option<Usage>,
     bytes_before: usize,
+}
+
+/// How a model continues a given beginning.
+#[derive(Clone, Copy)]
+enum How {
+    /// As its provider wants to be told.
+    Provided(Continuation),
+    /// In this process, where the prompt ends with the beginning.
+    InProcess,
 }
 
 impl Resume {
@@ -89,9 +98,8 @@ impl Resume {
         while let Some((model, how)) = self.targets.pop_front() {
             let id = decided.ticket.id().to_owned();
             let house = decided.ticket.house.clone();
-            let request = models::continuing(decided.sent.as_deref()?, said, how).ok()?;
+            let sent = decided.sent.as_deref()?.clone();
             let Ok(backend) = house.backend(&model) else { continue };
-            let Backend::Upstream { upstream, id: model_id } = &*backend else { continue };
             if self.bytes_before < said.len() {
                 // Once for each call that broke off, at the price of its model.
                 decided.ticket.charge(&cut);
@@ -102,16 +110,21 @@ impl Resume {
             decided.ticket.attempt(&model);
             let trace = trace_headers(&decided.ticket);
             let deadline = decided.deadline();
-            let asked = upstream.chat(model_id, &request, deadline, &trace);
-            match decided.ticket.waiting(asked).await {
-                Ok(answered) => {
-                    return Some(match answered.reply {
-                        Reply::Whole(completion) => {
-                            Box::pin(stream::iter(completion.into_chunks().into_iter().map(Ok)))
-                        }
-                        Reply::Stream(rest) => rest,
-                    });
+            let asked = async {
+                match (&*backend, how) {
+                    (Backend::Upstream { upstream, id }, How::Provided(how)) => {
+                        let request = models::continuing(&sent, said, how)?;
+                        let answered = upstream.chat(id, &request, deadline, &trace).await?;
+                        Ok(chunks(answered.reply))
+                    }
+                    (Backend::Llama(local), How::InProcess) => {
+                        local.chat_from(&sent, said, &id, now_s(), &model, deadline)
+                    }
+                    _ => Err(Error::internal("the way to continue is another model's")),
                 }
+            };
+            match decided.ticket.waiting(asked).await {
+                Ok(rest) => return Some(rest),
                 Err(error) => {
                     decided.ticket.failed_attempt();
                     tracing::info!(%id, %model, %error, "it could not be continued here");
@@ -144,12 +157,22 @@ impl Resume {
 }
 
 /// How a model continues a given beginning.
-fn continues(decided: &Decided, model: &str) -> Option<Continuation> {
+fn continues(decided: &Decided, model: &str) -> Option<How> {
     let model = decided.ticket.live.policies.catalogue().get(model)?;
-    let ModelKind::Provided { provider, .. } = &model.kind else { return None };
-    Some(match provider.continues? {
-        Continues::Prefill => Continuation::Prefill,
-        Continues::Prefix => Continuation::Prefix,
-        Continues::FinalMessage => Continuation::FinalMessage,
-    })
+    match &model.kind {
+        ModelKind::Provided { provider, .. } => Some(How::Provided(match provider.continues? {
+            Continues::Prefill => Continuation::Prefill,
+            Continues::Prefix => Continuation::Prefix,
+            Continues::FinalMessage => Continuation::FinalMessage,
+        })),
+        ModelKind::Llama { .. } => Some(How::InProcess),
+        ModelKind::Task | ModelKind::Extractive => None,
+    }
+}
+
+fn chunks(reply: Reply) -> Chunks {
+    match reply {
+        Reply::Whole(completion) => Box::pin(stream::iter(completion.into_chunks().into_iter().map(Ok))),
+        Reply::Stream(rest) => rest,
+    }
 }

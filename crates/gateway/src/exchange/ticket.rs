@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::{Error, Fault, Money, Plan, Source, Tenant, Usage, UsageBasis};
+use api::{Error, Fault, Money, Plan, Priority, Source, Tenant, Usage, UsageBasis};
 use cache::Forwarded;
 use dialects::Face;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -15,11 +15,14 @@ use ledger::{Record, Reservation, Tokens};
 use serde_json::Value;
 
 use super::relay::json_response;
+use crate::admission::Place;
 use crate::body::{Body, whole};
 use crate::decisions::{Decision, Entry, Told};
 use crate::house::{House, now_ms};
 use crate::live::Live;
-use crate::metrics::{CallLabels, DecisionLabels, MoneyLabels, StageLabels, TenantLabels, TokenLabels};
+use crate::metrics::{
+    CallLabels, DecisionLabels, MoneyLabels, ShedLabels, StageLabels, TenantLabels, TokenLabels,
+};
 
 /// The client left before its answer was whole; nginx's number, known to every operator.
 const CLIENT_CLOSED: u16 = 499;
@@ -44,6 +47,8 @@ pub(crate) struct Ticket {
     /// The prompt's length, for a call that is broken off before it tells.
     prompt_tokens: u64,
     reservation: Option<Reservation>,
+    /// Its place among the requests under way.
+    place: Option<Place>,
     /// What the log of decisions is told at the end.
     told: Option<Told>,
     operation: &'static str,
@@ -89,6 +94,7 @@ impl Ticket {
             calling: false,
             prompt_tokens: 0,
             reservation: None,
+            place: None,
             told: None,
             operation,
             face,
@@ -102,6 +108,18 @@ impl Ticket {
     pub(crate) fn set_tenant(&mut self, tenant: Arc<Tenant>) {
         self.record.tenant = tenant.name.to_string();
         self.tenant = tenant;
+    }
+
+    /// Takes a place among the requests under way, as long as there is one for this priority.
+    ///
+    /// # Errors
+    /// A 503 `overloaded`, which is counted.
+    pub(crate) fn enter(&mut self, priority: Priority) -> Result<(), Error> {
+        self.place = Some(self.house.admission.enter(priority).inspect_err(|_| {
+            let labels = ShedLabels { tenant: self.tenant.name.to_string(), priority: priority.name() };
+            self.house.metrics.shed.get_or_create(&labels).inc();
+        })?);
+        Ok(())
     }
 
     /// This exchange calls no model: a decision without the call, a verdict.
@@ -175,6 +193,11 @@ impl Ticket {
         self.reservation = Some(reservation);
     }
 
+    /// The prompt has so many tokens, by estimate.
+    pub(crate) fn expect(&mut self, prompt_tokens: u64) {
+        self.prompt_tokens = prompt_tokens;
+    }
+
     /// A target has been called.
     pub(crate) fn attempt(&mut self, model: &str) {
         model.clone_into(&mut self.record.model);
@@ -197,6 +220,11 @@ impl Ticket {
         self.record.tokens.basis = tokens.basis;
         let reference = self.live.reference_cost(&self.record.policy, usage);
         self.record.reference_cost = reference.unwrap_or(self.record.cost);
+    }
+
+    /// Adds what somebody has used besides the model that answers.
+    pub(crate) fn charge_aside(&mut self, model: &str, usage: &Usage) {
+        self.record.cost += self.live.prices(model).cost(usage);
     }
 
     /// A second attempt was made beside the one that answers: its prompt has been read as well.

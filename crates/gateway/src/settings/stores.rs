@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{DEFAULT_STORE, Secret};
-use knowledge::Corpus;
-use policy::file::{Field, Setting, Table};
+use knowledge::{Corpus, Learnt};
+use policy::file::{Field, Table};
+use policy::{Catalogue, Duty};
 
 use super::Reader;
 
@@ -27,11 +28,31 @@ pub(crate) struct StoreSettings {
     pub(crate) vectors: bool,
     /// The share of the vectors in the fused score, where it is not the default.
     pub(crate) weight_dense: Option<f32>,
+    /// How coverage is estimated, where it was learnt for this store.
+    pub(crate) coverage: Option<Arc<Learnt>>,
+    /// Who puts what is found into its last order, where not the search itself.
+    pub(crate) reranker: Option<Reranker>,
     /// Who may use it, where not everybody.
     pub(crate) tenants: Option<Vec<Arc<str>>>,
 }
 
 impl StoreSettings {
+    /// The mistake of naming a reranker that is not there, in words.
+    pub(crate) fn unknown_reranker(&self, catalogue: &Catalogue) -> Option<String> {
+        let wanted = &self.reranker.as_ref()?.model;
+        if catalogue.service(wanted).is_some_and(|service| service.duty == Duty::Rerank) {
+            return None;
+        }
+        let there = catalogue.services().iter().filter(|service| service.duty == Duty::Rerank);
+        let names: Vec<&str> = there.map(|service| &*service.name).collect();
+        let allowed =
+            if names.is_empty() { "none has `serves = \"rerank\"`".to_owned() } else { names.join(", ") };
+        Some(format!(
+            "gateway.toml: store `{}`: reranker: models.toml has no model `{wanted}` that serves \"rerank\"; allowed: {allowed}",
+            self.name
+        ))
+    }
+
     /// The folder of a store on this host.
     pub(crate) fn folder(&self) -> Option<&PathBuf> {
         match &self.place {
@@ -39,6 +60,15 @@ impl StoreSettings {
             Place::Milvus { .. } => None,
         }
     }
+}
+
+/// A model that reads passages beside the question and ranks them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reranker {
+    /// Its name in `models.toml`.
+    pub(crate) model: Arc<str>,
+    /// How many passages it reads.
+    pub(crate) candidates: usize,
 }
 
 /// Where a store keeps what it holds.
@@ -108,14 +138,28 @@ impl Reader<'_> {
             uploads: switch("uploads").unwrap_or(false),
             vectors: switch("vectors").unwrap_or(true),
             weight_dense: field("weight_dense").and_then(|field| field.probability()),
+            coverage: field("coverage").and_then(|field| self.learnt(&field)),
+            reranker: table.and_then(reranker),
             tenants: field("tenants")
                 .is_some_and(|field| field.is_given())
                 .then(|| tenants.iter().map(|name| Arc::from(name.as_str())).collect()),
         }
     }
 
+    fn learnt(&self, field: &Field<'_>) -> Option<Arc<Learnt>> {
+        let path = self.folder.join(field.given(self.env)?);
+        match Learnt::read(&path) {
+            Ok(learnt) => Some(Arc::new(learnt)),
+            Err(error) => {
+                let how = "`pointsman eval retrieval --learn FILE` writes such a file";
+                field.wrong(format!("{} ({how})", error.message));
+                None
+            }
+        }
+    }
+
     fn place(&self, name: &str, table: Option<&Table<'_>>, default: PathBuf) -> Place {
-        let path = table.and_then(|table| self.given(&table.optional("path")));
+        let path = table.and_then(|table| table.optional("path").given(self.env));
         let path = path.map_or(default, |path| self.folder.join(path));
         let url_field = table.map(|table| table.optional("url"));
         let [token, database, collection] =
@@ -127,11 +171,11 @@ impl Reader<'_> {
             }
             return Place::Folder(path);
         };
-        let url = self.given(&url_field).unwrap_or_default();
+        let url = url_field.given(self.env).unwrap_or_default();
         if !url.starts_with("http://") && !url.starts_with("https://") {
             url_field.wrong(format!("`{url}` is no URL; allowed: http://HOST:PORT or https://HOST:PORT"));
         }
-        let given = |field: &Option<Field<'_>>| field.as_ref().and_then(|field| self.given(field));
+        let given = |field: &Option<Field<'_>>| field.as_ref().and_then(|field| field.given(self.env));
         Place::Milvus {
             url,
             token: given(&token).map(Secret::new),
@@ -140,17 +184,16 @@ impl Reader<'_> {
             collection: given(&collection).unwrap_or_else(|| format!("pointsman_{}", name.replace('-', "_"))),
         }
     }
+}
 
-    /// A text, maybe out of the environment; a variable that is not set is a mistake.
-    fn given(&self, field: &Field<'_>) -> Option<String> {
-        match field.setting(self.env)? {
-            Setting::Value(text) => Some(text),
-            Setting::Unset(variable) => {
-                field.wrong(format!("the environment variable `{variable}` is not set"));
-                None
-            }
-        }
+fn reranker(table: &Table<'_>) -> Option<Reranker> {
+    let candidates = table.optional("rerank_candidates");
+    let model = table.optional("reranker");
+    if candidates.is_given() && !model.is_given() {
+        candidates.wrong("belongs to a `reranker`: name a model of models.toml that serves \"rerank\"");
     }
+    let candidates = candidates.integer(2..=200).unwrap_or(30);
+    Some(Reranker { model: Arc::from(model.text()?), candidates: usize::try_from(candidates).ok()? })
 }
 
 fn is_name(name: &str) -> bool {

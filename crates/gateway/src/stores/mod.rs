@@ -16,8 +16,11 @@ pub(crate) use feeder::Feeder;
 pub(crate) use watching::watch;
 
 use crate::house::in_words;
-use crate::settings::{Place, Settings, StoreSettings};
+use crate::settings::{Place, Reranker, Settings, StoreSettings};
 use crate::wishes::Reach;
+
+/// The line of a store for which none was learnt: as likely as not.
+pub(crate) const COVERED: f32 = 0.5;
 
 /// All stores of this gateway but the examples of tasks, which are the tasks' own.
 pub(crate) struct Stores {
@@ -40,9 +43,19 @@ pub(crate) struct Kept {
 pub(crate) struct Sight {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: SearchOptions,
+    /// Below this coverage what is found does not answer, where a policy says nothing else.
+    pub(crate) coverage_min: f32,
+    /// Who puts what is found into its last order.
+    pub(crate) reranker: Option<Reranker>,
 }
 
 impl Sight {
+    /// Finds as many passages as a request that wants `passages` has use for.
+    pub(crate) fn find(&mut self, passages: usize) {
+        let candidates = self.reranker.as_ref().map_or(0, |reranker| reranker.candidates);
+        self.options.passages_max = passages.max(candidates);
+    }
+
     /// Searches what is in sight. Blocks.
     pub(crate) fn search(&self, question: &str, vector: &[f32]) -> Result<Findings, Error> {
         self.store.search(question, Some(vector), &self.options)
@@ -142,13 +155,20 @@ impl Kept {
     /// What a request of `tenant` may see of it.
     pub(crate) fn sight(&self, tenant: &Tenant, reach: &Reach) -> Sight {
         let defaults = SearchOptions::default();
+        let learnt = self.settings.coverage.as_deref();
         let options = SearchOptions {
             weight_dense: self.settings.weight_dense.unwrap_or(defaults.weight_dense),
             scope: scope(tenant, reach),
             filter: reach.filter.clone(),
+            estimate: learnt.map_or(defaults.estimate, |learnt| learnt.estimate),
             ..defaults
         };
-        Sight { store: Arc::clone(&self.store), options }
+        Sight {
+            store: Arc::clone(&self.store),
+            options,
+            coverage_min: learnt.map_or(COVERED, |learnt| learnt.coverage_min),
+            reranker: self.settings.reranker.clone(),
+        }
     }
 
     /// Why it should be built anew; asked once.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::labels::Kept;
 use super::task::Task;
-use crate::stores::{Sight, scope};
+use crate::stores::{COVERED, Sight, scope};
 use crate::wishes::Reach;
 
 /// The examples that one tenant may see.
@@ -35,7 +35,12 @@ pub(crate) fn sight(task: Arc<Task>, tenant: &Tenant, reach: &Reach) -> Sight {
         filter: reach.filter.clone(),
         ..SearchOptions::default()
     };
-    Sight { store: Arc::new(Examples { task, tenant: Arc::clone(&tenant.name) }), options }
+    Sight {
+        store: Arc::new(Examples { task, tenant: Arc::clone(&tenant.name) }),
+        options,
+        coverage_min: COVERED,
+        reranker: None,
+    }
 }
 
 impl Examples {

@@ -5,8 +5,8 @@
 
 use api::{Error, Fault};
 
-use crate::filter::{Condition, Filter, Scalar, Side, Test};
 use crate::scope::Scope;
+use api::filter::{Condition, Filter, Scalar, Side, Test};
 
 use super::{facets, layout};
 

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::filter::Scalar;
+use api::filter::Scalar;
 
 /// Bytes of a token in hexadecimal digits.
 pub(super) const FACET_BYTES: usize = 32;
@@ -59,7 +59,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::filter::Filter;
+    use api::filter::Filter;
 
     #[test]
     fn tokens_are_equal_where_values_are() {

@@ -8,6 +8,7 @@ use tantivy::DocAddress;
 
 use crate::coverage::{Features, Near, PASSAGES_READ, Weighed};
 use crate::fuse::{Fused, fuse};
+use crate::highlight::Asked;
 use crate::languages::Language;
 use crate::search::{Ranking as Counts, Reading, SearchOptions};
 use crate::words::{analyzer, question_words_in};
@@ -94,7 +95,7 @@ impl Asking<'_> {
             }
         };
         let first_by_words = bm25.first().map(|(_, place)| *place);
-        let asked: HashSet<&str> = words.iter().map(String::as_str).collect();
+        let asked = Asked::new(words.iter().map(String::as_str));
         let mut reading = Reading { analyzers, asked, words: Vec::new() };
         let mut passages = Vec::with_capacity(fused.len());
         for fused in &fused {

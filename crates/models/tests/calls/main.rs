@@ -8,6 +8,7 @@ mod provider;
 mod proxies;
 mod storms;
 mod streams;
+mod vectors;
 mod whole;
 
 use std::time::{Duration, Instant};

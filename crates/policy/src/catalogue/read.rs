@@ -9,7 +9,8 @@ use std::time::Duration;
 use api::{Kind, Prices, Track};
 
 use super::{
-    ANY_TASK, Catalogue, EXTRACTIVE, LatencyPrior, Model, ModelKind, Priors, Provider, Supports, TASK_PREFIX,
+    ANY_TASK, Catalogue, Dialect, Duty, EXTRACTIVE, LatencyPrior, Model, ModelKind, Priors, Provider,
+    Service, Supports, TASK_PREFIX,
 };
 use crate::file::{Document, Env, Field, Mistakes, Table, allowed};
 
@@ -22,30 +23,90 @@ pub(super) fn catalogue(file: &str, text: &str, env: &Env<'_>) -> Result<Catalog
     let document = Document::parse(file, text)?;
     let root = document.root();
     let providers = provider::all(&root, env);
-    let models = models(&root, &providers);
-    let aliases = aliases(&root, &models);
+    let (models, services) = models(&root, &providers);
+    let aliases = aliases(&root, &models, &services);
     let (task, extractive) = builtins(&root);
     root.finish();
     document.check()?;
-    Ok(Catalogue { providers, models, aliases, task: Arc::new(task), extractive: Arc::new(extractive) })
+    Ok(Catalogue {
+        providers,
+        models,
+        services,
+        aliases,
+        task: Arc::new(task),
+        extractive: Arc::new(extractive),
+    })
 }
 
-fn models(root: &Table<'_>, providers: &[Arc<Provider>]) -> Vec<Arc<Model>> {
-    let mut models: Vec<Arc<Model>> = Vec::new();
+fn models(root: &Table<'_>, providers: &[Arc<Provider>]) -> (Vec<Arc<Model>>, Vec<Arc<Service>>) {
+    let (mut models, mut services) = (Vec::new(), Vec::new());
+    let mut names: Vec<&str> = Vec::new();
     for table in root.optional("model").tables() {
         let field = table.required("name");
         let name = field.text();
         if let Some(name) = name {
             check_name(&field, name);
-            if models.iter().any(|model| &*model.name == name) {
+            if names.contains(&name) {
                 field.wrong(format!("the name `{name}` is given twice; every model needs its own"));
             }
+            names.push(name);
         }
-        let model = model(name.unwrap_or_default(), &table, providers);
+        let name = name.unwrap_or_default();
+        match table.optional("serves").one_of(&SERVES).flatten() {
+            Some(duty) => services.extend(service(name, duty, &table, providers).map(Arc::new)),
+            None => models.extend(model(name, &table, providers).map(Arc::new)),
+        }
         table.finish();
-        models.extend(model.map(Arc::new));
     }
-    models
+    (models, services)
+}
+
+/// What a model may do.
+const SERVES: [(&str, Option<Duty>); 3] = [
+    ("chat", None),
+    (Duty::Embeddings.name(), Some(Duty::Embeddings)),
+    (Duty::Rerank.name(), Some(Duty::Rerank)),
+];
+
+fn service(name: &str, duty: Duty, table: &Table<'_>, providers: &[Arc<Provider>]) -> Option<Service> {
+    // Vectors and ranks of this process are the encoder's, which gateway.toml names.
+    table.required("kind").one_of(&[("provider", ())]);
+    let track = track(table, KindName::Provided);
+    let reached = provided(name, table, providers, track);
+    let prices = service_prices(table, track);
+    let ModelKind::Provided { provider, id } = reached? else { return None };
+    let speaks = match duty {
+        Duty::Embeddings => provider.dialect != Dialect::Anthropic,
+        Duty::Rerank => matches!(provider.dialect, Dialect::OpenAi | Dialect::OpenAiResponses),
+    };
+    if !speaks {
+        table.optional("provider").wrong(format!(
+            "the dialect of [provider.{}] has no words for {}; name a provider with another",
+            provider.name,
+            duty.name()
+        ));
+    }
+    Some(Service { name: Arc::from(name), duty, provider, id, track, prices })
+}
+
+/// As [`prices`], for what writes nothing.
+fn service_prices(table: &Table<'_>, track: Track) -> Prices {
+    let field = match track {
+        Track::External => table.required("prices"),
+        Track::Local | Track::Retrieval => table.optional("prices"),
+    };
+    let Some(table) = field.table() else { return Prices::default() };
+    let (input, request) = (table.optional("input"), table.optional("request"));
+    if !input.is_given() && !request.is_given() {
+        table.wrong("give `input`, US dollars per million tokens, or `request`, US dollars per request");
+    }
+    let prices = Prices {
+        input: input.money_usd().unwrap_or_default(),
+        request: request.money_usd().unwrap_or_default(),
+        ..Prices::default()
+    };
+    table.finish();
+    prices
 }
 
 fn check_name(field: &Field<'_>, name: &str) {
@@ -242,7 +303,15 @@ fn latency_prior(table: &Table<'_>, default: LatencyPrior) -> LatencyPrior {
     }
 }
 
-fn aliases(root: &Table<'_>, models: &[Arc<Model>]) -> BTreeMap<String, Arc<Model>> {
+fn aliases(
+    root: &Table<'_>,
+    models: &[Arc<Model>],
+    services: &[Arc<Service>],
+) -> BTreeMap<String, Arc<Model>> {
+    let is_taken = |name: &str| {
+        let services = services.iter().map(|service| &*service.name);
+        models.iter().map(|model| &*model.name).chain(services).any(|taken| taken == name)
+    };
     let mut aliases = BTreeMap::new();
     for table in root.optional("alias").tables() {
         let (name_field, model_field) = (table.required("name"), table.required("model"));
@@ -250,7 +319,7 @@ fn aliases(root: &Table<'_>, models: &[Arc<Model>]) -> BTreeMap<String, Arc<Mode
         table.finish();
         let (Some(name), Some(wanted)) = (name, wanted) else { continue };
         check_name(&name_field, name);
-        if models.iter().any(|model| &*model.name == name) || aliases.contains_key(name) {
+        if is_taken(name) || aliases.contains_key(name) {
             name_field.wrong(format!("the name `{name}` is given twice; every alias needs its own"));
         }
         match models.iter().find(|model| &*model.name == wanted) {

@@ -1,13 +1,17 @@
 //! Wrong `models.toml` files as a table, and the shipped one.
 
 use super::*;
-use crate::file::Mistakes;
+use crate::file::{Mistakes, Place};
 
 fn parse(text: &str) -> Result<Catalogue, Mistakes> {
-    Catalogue::parse("models.toml", text, &|name| (name == "KEY").then(|| "sk-12345678".to_owned()))
+    Catalogue::parse("models.toml", text, &|place| {
+        (place == Place::Variable("KEY")).then(|| "sk-12345678".to_owned())
+    })
 }
 
 const PROVIDER: &str = "[provider.p]\nbase_url = \"https://api.example.com/v1/\"\napi_key = \"env:KEY\"\n";
+const SERVICE: &str = "[[model]]\nname = \"e\"\nkind = \"provider\"\nprovider = \"p\"\nserves = \"embeddings\"\n\
+                       prices = { input = 0.02 }\n";
 const MODEL: &str = "[[model]]\nname = \"m\"\nkind = \"provider\"\nprovider = \"p\"\ncontext_tokens = 1000\n\
                      quality = { default = 0.5 }\nprices = { input = 1, output = 2 }\n";
 
@@ -37,6 +41,16 @@ fn wrong_files_are_told_with_line_and_key() {
             format!("{PROVIDER}{MODEL}track = \"local\""),
             "model[0].provider: a local model's server stands on a private address",
         ),
+        (format!("{PROVIDER}{SERVICE}"), ""),
+        (format!("{PROVIDER}{MODEL}{}", SERVICE.replace("\"e\"", "\"m\"")), "model[1].name: the name `m` is given twice"),
+        (format!("{PROVIDER}{SERVICE}quality = {{ default = 1 }}"), "model[0].quality: this key is unknown"),
+        (format!("{PROVIDER}{}", SERVICE.replace("input = 0.02", "output = 1")), "model[0].prices: give `input`"),
+        (format!("{PROVIDER}{}", SERVICE.replace("\"provider\"", "\"llama\"")), "kind: `llama` is not known; allowed: provider"),
+        (
+            format!("{PROVIDER}dialect = \"gemini\"\n{}", SERVICE.replace("embeddings", "rerank")),
+            "models.toml:8: model[0].provider: the dialect of [provider.p] has no words for rerank",
+        ),
+        (format!("{PROVIDER}{SERVICE}[[alias]]\nname = \"e\"\nmodel = \"e\""), "alias[0].name: the name `e` is given twice"),
         (format!("{MODEL}track = \"retrieval\""), "model[0].track: `retrieval` is not known"),
         ("[[model]]\nname = \"l\"\nkind = \"llama\"\nquality = { default = 0.1 }".into(), "model[0].path: this key is missing"),
         (
@@ -81,7 +95,7 @@ fn secrets_come_from_the_environment_and_are_never_shown() {
     assert_eq!(catalogue.get("a").unwrap().missing(), Some("set ORG"));
     assert!(!format!("{catalogue:?}").contains("sk-1234"));
     let unset = Catalogue::parse("m", &text, &|_| None).unwrap();
-    assert_eq!(unset.get("m").unwrap().missing(), Some("set KEY and ORG"));
+    assert_eq!(unset.get("m").unwrap().missing(), Some("set KEY and set ORG"));
 }
 
 #[test]

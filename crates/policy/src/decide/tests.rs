@@ -8,13 +8,15 @@ mod world;
 
 use api::{Contract, Kind, Plan, Signals, TaskMatch, Tenant};
 
+use crate::file::Place;
 use crate::{Catalogue, Conditions, Facts, Policies};
 
 const MODELS: &str = include_str!("../../../../config/models.toml");
 const POLICY: &str = include_str!("../../../../config/policy.toml");
 
 fn shipped(key: bool) -> Policies {
-    let env = |name: &str| (key && name == "OPENAI_API_KEY").then(|| "sk-test".to_owned());
+    let env =
+        |place: Place<'_>| (key && place == Place::Variable("OPENAI_API_KEY")).then(|| "sk-test".to_owned());
     let catalogue = Catalogue::parse("models.toml", MODELS, &env).unwrap();
     Policies::parse("policy.toml", POLICY, &catalogue).unwrap()
 }

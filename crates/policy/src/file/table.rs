@@ -9,10 +9,7 @@ use api::Money;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Document, allowed};
-
-/// Looks up an environment variable.
-pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
+use super::{Document, Env, Setting, allowed};
 
 /// A table of a file.
 #[derive(Debug)]
@@ -115,15 +112,6 @@ impl Item<'_> {
     pub fn wrong(&self, message: impl Into<String>) {
         self.document.note(self.line, self.path.clone(), message.into());
     }
-}
-
-/// A value that may stand in an environment variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
-    /// It is written in the file, or the variable is set and not empty.
-    Value(String),
-    /// The file names this variable, which is not set.
-    Unset(String),
 }
 
 /// A key's value, or its absence, with its place. Every take gives `None` for an absent key, and for a wrong value,
@@ -263,16 +251,20 @@ impl<'d> Field<'d> {
         items.iter().enumerate().filter_map(|(place, item)| self.item(place, item).table()).collect()
     }
 
-    /// A text, or `env:NAME` for the value of the environment variable `NAME`.
+    /// A text, or where it stands: see [`Setting::read`].
     pub fn setting(&self, env: &Env<'_>) -> Option<Setting> {
-        let text = self.text()?;
-        let Some(name) = text.strip_prefix("env:") else { return Some(Setting::Value(text.to_owned())) };
-        let proper = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty() || !name.chars().all(proper) {
-            return self.refuse("`env:` must be followed by the name of an environment variable: env:NAME");
+        Setting::read(self.text()?, env).map_err(|wrong| self.wrong(wrong)).ok()
+    }
+
+    /// As [`Field::setting`], for a value without which nothing goes: what does not hold it is a mistake.
+    pub fn given(&self, env: &Env<'_>) -> Option<String> {
+        match self.setting(env)? {
+            Setting::Value(text) => Some(text),
+            Setting::Unset(unset) => {
+                self.wrong(unset.to_string());
+                None
+            }
         }
-        let value = env(name).filter(|value| !value.trim().is_empty());
-        Some(value.map_or_else(|| Setting::Unset(name.to_owned()), Setting::Value))
     }
 
     fn item(&self, place: usize, item: &'d Spanned<DeValue<'d>>) -> Field<'d> {

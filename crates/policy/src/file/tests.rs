@@ -56,6 +56,7 @@ fn each_mistake_names_its_line_its_key_and_what_is_allowed() {
         ),
         ("track = \"xyz\"", "track: `xyz` is not known; allowed: local"),
         ("key = \"env:\"", "key: `env:` must be followed by the name"),
+        ("key = \"file: \"", "key: `file:` must be followed by the path"),
         ("prot = 1", "f.toml:1: prot: this key is unknown; did you mean `port`?; allowed: name, port"),
         ("[inner]\ndepe = true", "f.toml:1: inner.deep: this key is missing\nf.toml:2: inner.depe: this key"),
         ("inner = 1", "inner: this must be a table"),
@@ -79,16 +80,24 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 
 #[test]
 fn values_come_as_they_are_meant() {
-    let text =
-        "price = 0.15\nwait_ms = 1_500\nhex = 0x1f\nkey = \"env:KEY\"\nplain = \"p\"\n[names]\nb = 1\na = 2";
+    let text = "price = 0.15\nwait_ms = 1_500\nhex = 0x1f\nkey = \"env:KEY\"\nheld = \"file:/run/key\"\nplain = \"p\"\n[names]\nb = 1\na = 2";
     let document = Document::parse("f.toml", text).unwrap();
     let root = document.root();
     assert_eq!(root.optional("price").money_usd(), Some(Money::from_nanos(150_000_000)));
     assert_eq!(root.optional("wait_ms").duration_ms(0..=2000), Some(Duration::from_millis(1500)));
     assert_eq!(root.optional("hex").integer(0..=99), Some(31));
-    let set = |name: &str| (name == "KEY").then(|| "secret".to_owned());
+    let set = |place: Place<'_>| match place {
+        Place::Variable(name) => (name == "KEY").then(|| "secret".to_owned()),
+        Place::File(path) => (path == "/run/key").then(|| "rotated\n".to_owned()),
+    };
     assert_eq!(root.optional("key").setting(&set), Some(Setting::Value("secret".into())));
-    assert_eq!(root.optional("key").setting(&|_| Some(String::new())), Some(Setting::Unset("KEY".into())));
+    assert_eq!(
+        root.optional("key").setting(&|_| Some(String::new())),
+        Some(Setting::Unset(Unset::Variable("KEY".into())))
+    );
+    let held = root.optional("held");
+    assert_eq!(held.setting(&set), Some(Setting::Value("rotated".into())));
+    assert_eq!(held.setting(&|_| None), Some(Setting::Unset(Unset::File("/run/key".into()))));
     assert_eq!(root.optional("plain").setting(&|_| None), Some(Setting::Value("p".into())));
     let names = root.optional("names").table().unwrap();
     let order: Vec<&str> = names.entries().iter().map(|entry| entry.name).collect();

@@ -136,7 +136,7 @@ fn complete(policy: &Written<'_>, base: Option<&Written<'_>>, privacy: Privacy) 
                 store: pick.copied(|written| written.store).unwrap_or(DEFAULT_STORE).into(),
                 checked: pick.copied(|written| written.checked).unwrap_or(true),
                 passages_max: pick.copied(|written| written.passages_max).unwrap_or(6),
-                coverage_min: pick.copied(|written| written.coverage_min).unwrap_or(0.5),
+                coverage_min: pick.copied(|written| written.coverage_min),
                 passage_tokens: pick.copied(|written| written.passage_tokens).unwrap_or(200),
                 search: pick.copied(|written| written.search).unwrap_or(Duration::from_millis(20)),
             },

@@ -22,6 +22,7 @@ use crate::house::{in_words, load_llama};
 use crate::reader;
 use crate::renew::load_encoder;
 use crate::settings::Settings;
+use crate::surroundings::Surroundings;
 
 /// What the shipped policy demands of coverage, and reads.
 const COVERAGE_MIN: f32 = 0.5;
@@ -115,9 +116,9 @@ fn load_model(settings: &Settings, name: &str) -> Result<local::Model, Failure> 
     let label = settings.files.models.display().to_string();
     let text = std::fs::read_to_string(&settings.files.models)
         .map_err(|error| Failure::Wrong(format!("{label}: cannot be read ({error})")))?;
-    let env = |name: &str| std::env::var(name).ok();
-    let catalogue =
-        Catalogue::parse(&label, &text, &env).map_err(|mistakes| Failure::Wrong(mistakes.to_string()))?;
+    let surroundings = Surroundings::of(&settings.files.models);
+    let catalogue = Catalogue::parse(&label, &text, &|place| surroundings.look_up(place))
+        .map_err(|mistakes| Failure::Wrong(mistakes.to_string()))?;
     let model =
         catalogue.get(name).ok_or_else(|| Failure::Wrong(format!("{label}: there is no model `{name}`")))?;
     load_llama(settings, model).map_err(failed)
@@ -264,11 +265,12 @@ impl Small<'_> {
             return Ok(None);
         }
         let ground = Ground {
+            coverage_min,
             grounding: Grounding {
                 store: api::DEFAULT_STORE.to_owned(),
                 passages_max: PASSAGES_MAX,
                 authoritative: false,
-                coverage_min,
+                coverage_min: None,
                 checked: true,
             },
             question: case.question.text.clone(),

@@ -10,12 +10,12 @@ use classify::Encoder;
 use indicatif::ProgressBar;
 use knowledge::beir::{Beir, Question};
 use knowledge::measure::{ndcg, recall};
-use knowledge::{Embedded, Ranking, SearchOptions, Store};
-use learn::metrics::{auroc, false_positive_rate};
+use knowledge::{Embedded, Features, Ranking, SearchOptions, Store};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::corpus::Indexed;
+use super::coverage::{Coverage, Lesson, Taught};
 use crate::Failure;
 use crate::commands::{failed, is_watched, load_settings, pretty, say};
 use crate::house::in_words;
@@ -28,14 +28,13 @@ const TOP: usize = 10;
 const PASSAGES: usize = 400;
 /// Questions of each side that coverage is measured on, at even distances.
 const COVERAGE_QUESTIONS: usize = 1500;
-/// Where the shipped policy draws the line.
-const COVERED: f32 = 0.5;
 
 /// What is to be measured.
 pub(super) struct Subject<'a> {
     pub(super) dir: &'a Path,
     pub(super) foreign: &'a [PathBuf],
     pub(super) index: Option<&'a Path>,
+    pub(super) learn: Option<Lesson<'a>>,
     pub(super) json: bool,
 }
 
@@ -53,6 +52,9 @@ struct Figures {
     /// Answerable questions against those that the corpus does not answer though it is about their subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     answerable: Option<Coverage>,
+    /// What was learnt from the questions of this corpus and the foreign ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learnt: Option<Taught>,
 }
 
 #[derive(Serialize)]
@@ -62,22 +64,6 @@ struct Ranked {
     /// CPU time of one search for ten passages, the question's embedding left out.
     p50_us: f64,
     p99_us: f64,
-}
-
-/// How well the estimate of coverage parts two kinds of questions.
-#[derive(Serialize)]
-struct Coverage {
-    own: usize,
-    other: usize,
-    auroc: f64,
-    /// The share of the others that passes where 95 % of the own are kept.
-    fpr95: f64,
-    /// What the policy's line of 0.5 keeps of the own and lets pass of the others.
-    kept: f64,
-    passed: f64,
-    /// The line that keeps 97 % of the own, and what it lets pass.
-    line97: f32,
-    passed97: f64,
 }
 
 /// Measures and prints.
@@ -104,19 +90,23 @@ pub(super) fn retrieval(config: &Path, subject: &Subject<'_>) -> Result<(), Fail
         hybrid: ranked(Ranking::Hybrid)?,
         coverage: None,
         answerable: None,
+        learnt: None,
     };
-    let own = asking.coverages(&sampled(&judged))?;
+    let own = asking.measured(&sampled(&judged))?;
     if !subject.foreign.is_empty() {
         let mut other = Vec::new();
         for dir in subject.foreign {
             let foreign = Beir::read(dir).map_err(|error| Failure::Wrong(in_words(&error)))?;
-            other.extend(asking.coverages(&sampled(&foreign.questions.iter().collect::<Vec<_>>()))?);
+            other.extend(asking.measured(&sampled(&foreign.questions.iter().collect::<Vec<_>>()))?);
         }
         figures.coverage = Some(Coverage::of(&own, &other));
+        if let Some(lesson) = &subject.learn {
+            figures.learnt = Some(lesson.teach(&own, &other)?);
+        }
     }
     let impossible: Vec<&Question> = beir.questions.iter().filter(|question| question.impossible).collect();
     if !impossible.is_empty() {
-        figures.answerable = Some(Coverage::of(&own, &asking.coverages(&sampled(&impossible))?));
+        figures.answerable = Some(Coverage::of(&own, &asking.measured(&sampled(&impossible))?));
     }
     say(&if subject.json { pretty(&figures)? } else { table(&figures) });
     Ok(())
@@ -181,40 +171,17 @@ impl Asking<'_> {
         })
     }
 
-    fn coverages(&self, questions: &[&Question]) -> Result<Vec<f32>, Failure> {
+    fn measured(&self, questions: &[&Question]) -> Result<Vec<Features>, Failure> {
         let vectors = self.vectors(questions)?;
         let options = SearchOptions::default();
+        let index =
+            self.store.index().ok_or_else(|| Failure::Unavailable("the index is empty".to_owned()))?;
         let asked = questions.iter().zip(&vectors);
-        let covered = asked.map(|(question, vector)| {
-            Ok(self.store.search(&question.text, Some(vector), &options).map_err(failed)?.coverage)
+        let measured = asked.map(|(question, vector)| {
+            let found = index.search_measured(&question.text, Some(vector), &options);
+            found.map(|(_, features)| features).map_err(failed)
         });
-        covered.collect()
-    }
-}
-
-impl Coverage {
-    fn of(own: &[f32], other: &[f32]) -> Self {
-        let mut scores: Vec<f32> = own.iter().chain(other).copied().collect();
-        let is_own: Vec<bool> = (0..scores.len()).map(|place| place < own.len()).collect();
-        let auroc = auroc(&scores, &is_own);
-        let fpr95 = false_positive_rate(&scores, &is_own, 0.95);
-        let share = |side: &[f32], line: f32| {
-            side.iter().filter(|score| **score >= line).count() as f64 / side.len().max(1) as f64
-        };
-        scores.truncate(own.len());
-        scores.sort_by(f32::total_cmp);
-        let line97 = scores.get(own.len() * 3 / 100).copied().unwrap_or_default();
-        let passed97 = share(other, line97);
-        Self {
-            own: own.len(),
-            other: other.len(),
-            auroc,
-            fpr95,
-            kept: share(own, COVERED),
-            passed: share(other, COVERED),
-            line97,
-            passed97,
-        }
+        measured.collect()
     }
 }
 
@@ -252,6 +219,9 @@ fn table(figures: &Figures) -> String {
             coverage.passed97
         );
     }
+    if let Some(learnt) = &figures.learnt {
+        let _ = write!(text, "\n{learnt}");
+    }
     text.trim_end().to_owned()
 }
 
@@ -266,14 +236,6 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-
-    #[test]
-    fn coverage_is_told_by_both_sides() {
-        let told = Coverage::of(&[0.9, 0.8, 0.4], &[0.1, 0.6]);
-        assert_eq!((told.own, told.other), (3, 2));
-        assert!((told.kept - 2.0 / 3.0).abs() < 1e-9 && (told.passed - 0.5).abs() < 1e-9);
-        assert!((told.auroc - 5.0 / 6.0).abs() < 1e-9);
-    }
 
     #[test]
     fn questions_are_taken_at_even_distances() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::Secret;
 
 use super::super::{Continues, Dialect, Endpoint, Hedge, HttpVersion, Provider};
-use crate::file::{Entry, Env, Field, Setting, Table};
+use crate::file::{Entry, Env, Field, Place, Setting, Table, Unset};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -64,12 +64,13 @@ fn provider(name: &str, table: &Table<'_>, env: &Env<'_>) -> Provider {
         idle_timeout: time("idle_timeout_ms"),
         concurrency_max: count("concurrency_max", 1, 10_000),
         retries_max: count("retries_max", 0, 10),
-        missing: (!missing.is_empty()).then(|| format!("set {}", missing.join(" and "))),
+        missing: (!missing.is_empty())
+            .then(|| missing.iter().map(Unset::remedy).collect::<Vec<_>>().join(" and ")),
     }
 }
 
 /// Every `[[provider.NAME.endpoint]]`.
-fn endpoints(table: &Table<'_>, env: &Env<'_>, private: bool, missing: &mut Vec<String>) -> Vec<Endpoint> {
+fn endpoints(table: &Table<'_>, env: &Env<'_>, private: bool, missing: &mut Vec<Unset>) -> Vec<Endpoint> {
     let mut read = |table: Table<'_>| {
         let base_url = base_url(&table, env, private, missing);
         let api_key = secret(&table.optional("api_key"), env, missing);
@@ -96,10 +97,11 @@ fn hedge(table: &Table<'_>) -> Option<Hedge> {
 }
 
 /// The base URL: that of the variable which `base_url_env` names where it is set, else `base_url`.
-fn base_url(table: &Table<'_>, env: &Env<'_>, private: bool, missing: &mut Vec<String>) -> Option<String> {
+fn base_url(table: &Table<'_>, env: &Env<'_>, private: bool, missing: &mut Vec<Unset>) -> Option<String> {
     let over = table.optional("base_url_env");
     let variable = over.text().map(|name| name.strip_prefix("env:").unwrap_or(name));
-    let overriding = variable.and_then(env).filter(|url| !url.trim().is_empty());
+    let overriding =
+        variable.and_then(|name| env(Place::Variable(name))).filter(|url| !url.trim().is_empty());
     let field = table.required("base_url");
     let (url, from) = match (overriding, field.setting(env)) {
         (Some(url), _) => (url, over),
@@ -145,17 +147,17 @@ fn url_fault(url: &str, private: bool) -> Option<&'static str> {
     }
 }
 
-fn secret(field: &Field<'_>, env: &Env<'_>, missing: &mut Vec<String>) -> Option<Secret> {
+fn secret(field: &Field<'_>, env: &Env<'_>, missing: &mut Vec<Unset>) -> Option<Secret> {
     match field.setting(env)? {
         Setting::Value(text) => Some(Secret::new(&text)),
-        Setting::Unset(name) => {
-            missing.push(name);
+        Setting::Unset(unset) => {
+            missing.push(unset);
             None
         }
     }
 }
 
-fn headers(table: &Table<'_>, env: &Env<'_>, missing: &mut Vec<String>) -> Vec<(String, Secret)> {
+fn headers(table: &Table<'_>, env: &Env<'_>, missing: &mut Vec<Unset>) -> Vec<(String, Secret)> {
     let Some(table) = table.optional("headers").table() else { return Vec::new() };
     let read = |entry: Entry<'_>| {
         let value = secret(&entry.field, env, missing)?;

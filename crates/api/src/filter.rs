@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use api::{Error, Fault};
+use crate::{Error, Fault};
 use serde_json::{Map, Value};
 
 /// Filters inside filters.
@@ -31,18 +31,23 @@ pub struct Filter(Condition);
 
 /// What a [`Filter`] is made of.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Condition {
+pub enum Condition {
     /// All of them hold.
     All(Vec<Self>),
     /// One of them holds.
     Any(Vec<Self>),
     /// The attribute `key` passes `test`.
-    Attribute { key: String, test: Test },
+    Attribute {
+        /// Its name.
+        key: String,
+        /// What is asked of it.
+        test: Test,
+    },
 }
 
 /// What is asked of one attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Test {
+pub enum Test {
     /// It equals one of these.
     OneOf(Vec<Scalar>),
     /// It equals none of these, or is not there.
@@ -53,19 +58,27 @@ pub(crate) enum Test {
 
 /// Where a value must lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Over it.
     Above,
+    /// Over it, or it.
     AtLeast,
+    /// Under it.
     Below,
+    /// Under it, or it.
     AtMost,
 }
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Scalar {
+pub enum Scalar {
+    /// A text.
     Text(String),
+    /// A whole number.
     Whole(i128),
+    /// A number with decimals.
     Real(f64),
+    /// True or false.
     Truth(bool),
 }
 
@@ -90,7 +103,8 @@ impl Filter {
         self.0.admits(attributes)
     }
 
-    pub(crate) fn condition(&self) -> &Condition {
+    /// What must hold.
+    pub fn condition(&self) -> &Condition {
         &self.0
     }
 }
@@ -167,7 +181,7 @@ impl Test {
     }
 
     /// Whether an attribute of this value, or one that is not there, passes.
-    pub(crate) fn passes(&self, found: Option<&Scalar>) -> bool {
+    pub fn passes(&self, found: Option<&Scalar>) -> bool {
         match self {
             Self::OneOf(wanted) => found.is_some_and(|found| wanted.iter().any(|one| found.equals(one))),
             Self::NoneOf(unwanted) => {
@@ -182,7 +196,7 @@ impl Test {
 
 impl Side {
     /// Whether a value that stands to the bound in this order is on this side of it.
-    pub(crate) fn takes(self, order: Ordering) -> bool {
+    pub fn takes(self, order: Ordering) -> bool {
         match self {
             Self::Above => order.is_gt(),
             Self::AtLeast => order.is_ge(),
@@ -204,7 +218,8 @@ impl Scalar {
         }
     }
 
-    pub(crate) fn of(value: &Value) -> Option<Self> {
+    /// An attribute's value; `None` for what no filter can ask about.
+    pub fn of(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Some(Self::Text(text.clone())),
             Value::Bool(truth) => Some(Self::Truth(*truth)),
@@ -218,7 +233,7 @@ impl Scalar {
     }
 
     /// How it stands to a value of its own kind.
-    pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             (Self::Truth(a), Self::Truth(b)) => Some(a.cmp(b)),
