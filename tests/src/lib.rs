@@ -27,7 +27,7 @@ pub use http::{Answer, Events, Request, raw};
 pub use provider::{Attempt, Provider};
 pub use setup::{Setup, model_file};
 pub use vectors::Vectors;
-pub use wire::ANSWER;
+pub use wire::{ANSWER, OTHER};
 
 /// How long anything may take before a test gives up. Far above what is usual, for machines under load.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// What the provider always says. Its characters have one to four bytes, so that cuts fall inside them.
 pub const ANSWER: &str = "Zug fährt nach Köln → 🚂 on track 3.";
 
+/// What the model `other` says: not a word of it is in [`ANSWER`].
+pub const OTHER: &str = "Bus 7 leaves Bonn at noon!";
+
 /// The tokens that the provider claims to have used: (prompt, of these cached, completion).
 pub(crate) const TOKENS: (u64, u64, u64) = (11, 4, 7);
 
@@ -53,6 +56,10 @@ pub(crate) struct Form {
     pub(crate) no_usage: bool,
     pub(crate) usage_on_choice: bool,
     pub(crate) comments: bool,
+    /// Each event's JSON goes over several `data:` lines.
+    pub(crate) multi_line: bool,
+    /// A byte order mark comes first.
+    pub(crate) bom: bool,
 }
 
 /// The events of a streamed answer.
@@ -92,7 +99,12 @@ pub(crate) fn events_saying(model: &str, answer: &str, tokens: (u64, u64, u64), 
     let mut events: Vec<String> = Vec::new();
     for chunk in &chunks {
         let comment = if form.comments { format!(": keep-alive{end}{end}") } else { String::new() };
-        events.push(format!("{comment}data:{space}{chunk}{end}{end}"));
+        let data = if form.multi_line { format!("{chunk:#}") } else { chunk.to_string() };
+        let data: String = data.lines().map(|line| format!("data:{space}{line}{end}")).collect();
+        events.push(format!("{comment}{data}{end}"));
+    }
+    if form.bom {
+        events[0].insert(0, '\u{feff}');
     }
     if !form.no_done {
         events.push(format!("data:{space}[DONE]{end}{end}"));

@@ -34,6 +34,8 @@ fn whole_streams_say_the_answer_in_every_form() {
         ("no-usage", true, false),
         ("usage-on-choice", true, true),
         ("comments", true, true),
+        ("multi-line", true, true),
+        ("bom", true, true),
         ("pieces-0", true, true),
         ("pieces-7", true, true),
         ("flaky-0", true, true),
@@ -41,6 +43,7 @@ fn whole_streams_say_the_answer_in_every_form() {
         let events = open(&provider, model, true).events();
         assert_eq!(text(&events), ANSWER, "{model}");
         assert_eq!(events.contains(&"[DONE]".to_owned()), done, "{model}");
+        let events: Vec<String> = events.iter().map(|event| event.replace("\": ", "\":")).collect();
         assert_eq!(events.iter().any(|event| event.contains("\"usage\":{")), usage, "{model}");
         let stops = events.iter().filter(|event| event.contains("\"finish_reason\":\"stop\"")).count();
         assert_eq!(stops, 1, "{model}");
@@ -58,6 +61,15 @@ fn faults_are_what_they_are_called() {
         ("error-in-200", 200, "on fire"),
         ("garbage", 200, "<html>"),
         ("redirect", 302, ""),
+        ("e529", 529, "529"),
+        ("e429-bare", 429, "Slow down"),
+        ("spent", 429, "insufficient_quota"),
+        ("too-long", 400, "context_length_exceeded"),
+        ("filtered", 400, "content_filter"),
+        ("declines", 200, "content_filter"),
+        ("truncated", 200, "chat.completion"),
+        ("gzip", 200, "\u{fffd}"),
+        ("other", 200, tests::OTHER),
         ("flaky-1", 500, "500"),
         ("flaky-1", 200, ANSWER),
         ("nobody", 404, "no such model"),
@@ -65,8 +77,48 @@ fn faults_are_what_they_are_called() {
         let answer = open(&provider, model, false).whole().expect(status);
         assert!(answer.text().contains(part), "{model}: {}", answer.text());
     }
+    assert_eq!(open(&provider, "e429", false).header("retry-after"), "7");
+    assert_eq!(open(&provider, "e429-bare", false).header("retry-after"), "");
+    assert_eq!(open(&provider, "gzip", false).header("content-encoding"), "gzip");
+    assert_eq!(open(&provider, "gzip-unsaid", false).header("content-encoding"), "");
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&open(&provider, "truncated", false).whole().text())
+            .is_err()
+    );
     assert_eq!(provider.attempts("flaky-1").len(), 2);
     assert_eq!(provider.last("ok").body["messages"][0]["role"], "user");
+}
+
+#[test]
+fn broken_streams_end_as_they_are_called() {
+    let provider = Provider::start();
+    let check = |model: &str, said: &str, last: &str| {
+        let mut stream = open(&provider, model, true);
+        let events: Vec<String> = std::iter::from_fn(|| stream.next_event()).collect();
+        let chunks: Vec<String> = events.iter().filter(|event| event.contains("choices")).cloned().collect();
+        assert_eq!(text(&chunks), said, "{model}");
+        assert!(events.last().expect(model).contains(last), "{model}: {events:?}");
+    };
+    check("no-end", ANSWER, "choices");
+    check("only-done", "", "[DONE]");
+    check("error-first", "", "on fire");
+    check("error-in-stream", "Zug ", "on fire");
+    for (model, said) in [("endless", "Zug fährt fährt "), ("words-then-comments", "Zug "), ("stall", "Zug ")]
+    {
+        let mut stream = open(&provider, model, true);
+        let count = 1 + said.split_inclusive(' ').count();
+        let events: Vec<String> = (0..count).filter_map(|_| stream.next_event()).collect();
+        assert_eq!(text(&events), said, "{model}");
+        stream.leave();
+    }
+}
+
+#[test]
+fn what_is_too_much_is_more_than_a_gateway_takes() {
+    let provider = Provider::start();
+    let size = |model: &str, stream: bool| open(&provider, model, stream).whole().body.len();
+    assert!(size("oversize", false) > 32 << 20);
+    assert!(size("oversize-unsaid", false) > 32 << 20);
 }
 
 #[test]
