@@ -55,7 +55,12 @@ impl Gather {
             self.completion.model.clone_from(&chunk.model);
         }
         for (key, value) in &chunk.extra {
-            self.completion.extra.insert(key.clone(), value.clone());
+            // Most say the same on every chunk.
+            match self.completion.extra.get_mut(key) {
+                Some(own) if own == value => {}
+                Some(own) => own.clone_from(value),
+                None => drop(self.completion.extra.insert(key.clone(), value.clone())),
+            }
         }
         if let Some(usage) = &chunk.usage {
             self.completion.usage = Some(usage.clone());

@@ -3,7 +3,7 @@
 //! Follows the WHATWG HTML standard, section 9.2.6: CR, LF and CRLF end a line, one space after the colon is dropped,
 //! lines without a known field are passed over, a byte-order mark at the start is skipped, an event without data is none.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 
 /// One event of a stream.
@@ -59,7 +59,7 @@ impl Decoder {
                 bytes = &bytes[1..];
             }
         }
-        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = line_end(bytes) {
             self.keep(&bytes[..end])?;
             self.end_line(events)?;
             let crlf = bytes[end] == b'\r' && bytes.get(end + 1) == Some(&b'\n');
@@ -111,6 +111,16 @@ impl Decoder {
     }
 }
 
+/// Where the first line ends.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const TOGETHER: usize = 16;
+    let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    // Without a way out in the middle the compiler compares sixteen bytes at once.
+    let none = |piece: &&[u8]| !piece.iter().fold(false, |found, byte| found | ends(byte));
+    let passed = bytes.chunks_exact(TOGETHER).take_while(none).count() * TOGETHER;
+    bytes[passed..].iter().position(ends).map(|place| passed + place)
+}
+
 /// The event that ends OpenAI's streams.
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
@@ -122,7 +132,7 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn data(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
-    write("data: ", value)
+    write(room(), value)
 }
 
 /// The same, of the type `name`.
@@ -130,15 +140,23 @@ pub fn data(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn named(name: &str, value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
-    write(&format!("event: {name}\ndata: "), value)
+    let mut bytes = room();
+    bytes.extend_from_slice(b"event: ");
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(b'\n');
+    write(bytes, value)
 }
 
-fn write(head: &str, value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
-    let mut bytes = BytesMut::with_capacity(256);
-    bytes.put_slice(head.as_bytes());
-    serde_json::to_writer((&mut bytes).writer(), value)?;
-    bytes.put_slice(b"\n\n");
-    Ok(bytes.freeze())
+/// Where most events fit, so that it need not grow.
+fn room() -> Vec<u8> {
+    Vec::with_capacity(512)
+}
+
+fn write(mut bytes: Vec<u8>, value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    bytes.extend_from_slice(b"data: ");
+    serde_json::to_writer(&mut bytes, value)?;
+    bytes.extend_from_slice(b"\n\n");
+    Ok(bytes.into())
 }
 
 #[cfg(test)]

@@ -23,9 +23,10 @@ const SOCKETS: usize = 2000;
 const DRIP: Duration = Duration::from_millis(500);
 /// A socket that is still open after this long is given up.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// Deadlines of the gateway for a head and for a body, and how much later a close may be seen.
+/// Deadlines of the gateway for a head and for a body, and how much later a close may be seen: on a machine that compiles
+/// on all cores besides, accepting 2,000 connections alone was seen to take 1.7 s.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(6);
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(3);
 
 /// Healthy requests a second; how long a turn is, and how much of its beginning is not counted.
 const RATE: u32 = 100;

@@ -1,6 +1,7 @@
 //! The answer goes to the client. A streamed one is pumped by a task of its own that outlives the client: hyper drops
 //! the exchange when the client leaves, and the money must be settled all the same.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{HeaderName, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 use super::call::{Answer, Called, estimated};
 use super::decide::Decided;
@@ -140,20 +143,36 @@ impl Pump {
     }
 
     async fn carry(&mut self, chunks: &mut Chunks) -> Ending {
+        // One of each for the whole stream: made anew for every chunk, they cost as much as writing it.
+        let feeder = self.feeder.clone();
+        let mut left = pin!(feeder.closed());
+        let mut beat = pin!(tokio::time::sleep(HEARTBEAT_EVERY));
+        let mut quiet_since = Instant::now();
         loop {
             let next = tokio::select! {
-                () = self.feeder.closed() => return Ending::ClientLeft,
-                next = tokio::time::timeout(HEARTBEAT_EVERY, chunks.next()) => next,
+                biased;
+                () = &mut left => return Ending::ClientLeft,
+                next = chunks.next() => next,
+                () = &mut beat => {
+                    if quiet_since.elapsed() >= HEARTBEAT_EVERY {
+                        if !self.send(self.writer.heartbeat()).await {
+                            return Ending::ClientLeft;
+                        }
+                        quiet_since = Instant::now();
+                    }
+                    beat.as_mut().reset(quiet_since + HEARTBEAT_EVERY);
+                    continue;
+                }
             };
             let sent = match next {
-                Err(_) => self.send(self.writer.heartbeat()).await,
-                Ok(Some(Ok(chunk))) => self.pass(chunk).await,
-                Ok(Some(Err(error))) => return Ending::Broken(error),
-                Ok(None) => return Ending::Whole,
+                Some(Ok(chunk)) => self.pass(chunk).await,
+                Some(Err(error)) => return Ending::Broken(error),
+                None => return Ending::Whole,
             };
             if !sent {
                 return Ending::ClientLeft;
             }
+            quiet_since = Instant::now();
         }
     }
 
@@ -219,7 +238,14 @@ impl Pump {
     }
 
     async fn send(&self, bytes: Bytes) -> bool {
-        matches!(tokio::time::timeout(CLIENT_STALL_MAX, self.feeder.send(bytes)).await, Ok(Ok(())))
+        // There is room, nearly always, and no need for a timer.
+        match self.feeder.try_send(bytes) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(bytes)) => {
+                matches!(tokio::time::timeout(CLIENT_STALL_MAX, self.feeder.send(bytes)).await, Ok(Ok(())))
+            }
+        }
     }
 
     /// Tells the client how it ended, remembers a whole answer, and settles.
