@@ -21,7 +21,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub use dialects::Dialects;
+pub use dialects::{BRIEF, Dialects, OTHER};
 pub use gateway::{Gateway, Output, binary, question, run};
 pub use http::{Answer, Events, Request, raw};
 pub use provider::{Attempt, Provider};
