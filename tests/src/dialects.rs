@@ -4,22 +4,26 @@
 //! that is not the dialect's own form: a translation that is wrong shows there.
 //!
 //! What follows the last `-` of a model's name decides: `ok` answers, `e400`, `e429`, `e500`, `e503` answer with that status,
-//! `broken` ends a stream by an error after two events, `cut` ends its connection there, and all else is a 404.
+//! `broken` ends a stream by an error after two events, `cut` ends its connection there, `other` says [`AGAIN`] or continues
+//! [`BRIEF`] where its beginning is given, `cut.N` and its like break at a byte, see `breaks`, and all else is a 404.
 //! What `ok` says follows from the request, see [`answer`].
 
 mod asked;
+mod breaks;
 mod said;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 
 use self::asked::Asked;
+use self::breaks::Break;
 use self::said::{Call, Said, Stop};
 use crate::ANSWER;
 use crate::provider::{Incoming, read_incoming};
@@ -34,8 +38,10 @@ enum Dialect {
     Gemini,
 }
 
+type Known = (Dialect, &'static str, &'static str, &'static str);
+
 /// With how our tests call them, and where they are below the provider's address.
-const DIALECTS: [(Dialect, &str, &str, &str); 5] = [
+const DIALECTS: [Known; 5] = [
     (Dialect::OpenAi, "chat", "openai", "/chat/v1"),
     (Dialect::Azure, "azure", "azure", "/azure"),
     (Dialect::Responses, "responses", "openai-responses", "/responses/v1"),
@@ -46,11 +52,20 @@ const DIALECTS: [(Dialect, &str, &str, &str); 5] = [
 const BEHAVIOURS: [&str; 7] = ["ok", "e400", "e429", "e500", "e503", "broken", "cut"];
 const KEY: &str = "upstream-secret";
 
+/// What a stream says that breaks at a byte. Short, so that each byte can be tried.
+pub const BRIEF: &str = "Zug → 🚂.";
+/// What the behaviour `other` says: not a word of it is in [`BRIEF`].
+pub const AGAIN: &str = "Ask me again!";
+
+/// How often each model was asked, by the provider's name for it.
+type Log = Mutex<HashMap<String, usize>>;
+
 /// The provider, on a port of its own. Dropping it closes it.
 #[derive(Debug)]
 pub struct Dialects {
     address: SocketAddr,
     closing: Arc<AtomicBool>,
+    log: Arc<Log>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -61,42 +76,83 @@ impl Dialects {
         let address = listener.local_addr().unwrap();
         let closing = Arc::new(AtomicBool::new(false));
         let for_accepting = Arc::clone(&closing);
+        let log = Arc::new(Log::default());
+        let for_serving = Arc::clone(&log);
         let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
                 if for_accepting.load(Ordering::SeqCst) {
                     return;
                 }
+                let log = Arc::clone(&for_serving);
                 if let Ok(stream) = stream {
-                    thread::spawn(move || serve(stream));
+                    thread::spawn(move || serve(stream, &log));
                 }
             }
         });
-        Self { address, closing, accepting: Some(accepting) }
+        Self { address, closing, log, accepting: Some(accepting) }
     }
 
     /// `models.toml` with a model for each dialect and behaviour: `chat-ok`, `gemini-e429`. Each has a provider entry of
     /// its own, so that one that fails does not open the breaker of another.
     pub fn models_toml(&self) -> String {
+        let behaviours = || BEHAVIOURS.iter().chain(&["missing"]);
+        DIALECTS
+            .iter()
+            .flat_map(|dialect| behaviours().map(|behaviour| self.model(dialect, behaviour, "")))
+            .collect()
+    }
+
+    /// The entry of one more model, `chat-cut.120`, with `more` settings of its provider.
+    ///
+    /// # Panics
+    /// There is no such dialect.
+    pub fn model_toml(&self, dialect: &str, behaviour: &str, more: &str) -> String {
+        self.model(named(dialect), behaviour, more)
+    }
+
+    fn model(&self, (dialect, short, name, path): &Known, behaviour: &str, more: &str) -> String {
+        let version = if *dialect == Dialect::Azure { "api_version = \"2024-10-21\"\n" } else { "" };
+        let id = id(*dialect, short);
         let mut text = String::new();
-        for (dialect, short, name, path) in DIALECTS {
-            let version = if dialect == Dialect::Azure { "api_version = \"2024-10-21\"\n" } else { "" };
-            for behaviour in BEHAVIOURS.iter().chain(&["missing"]) {
-                // By its name, Google's older form of thinking is meant.
-                let id = if dialect == Dialect::Gemini { "gemini-2.5" } else { short };
-                let _ = write!(
-                    text,
-                    "[provider.{short}-{behaviour}]\ndialect = {name:?}\nbase_url = \"http://{}{path}\"\n{version}\
-                     api_key = {KEY:?}\nallow_private_addresses = true\nretries_max = 0\n\n\
-                     [[model]]\nname = \"{short}-{behaviour}\"\nid = \"{id}-{behaviour}\"\nkind = \"provider\"\n\
-                     provider = \"{short}-{behaviour}\"\nprices = {{ input = 1.0, cached_input = 0.5, output = 2.0 }}\n\
-                     context_tokens = 100000\noutput_tokens_max = 1000\n\
-                     supports = [\"tools\", \"json\", \"logprobs\", \"images\"]\nquality = {{ default = 0.9 }}\n\n",
-                    self.address
-                );
-            }
-        }
+        let _ = write!(
+            text,
+            "[provider.\"{short}-{behaviour}\"]\ndialect = {name:?}\nbase_url = \"http://{}{path}\"\n{version}\
+             api_key = {KEY:?}\nallow_private_addresses = true\nretries_max = 0\n{more}\n\
+             [[model]]\nname = \"{short}-{behaviour}\"\nid = \"{id}-{behaviour}\"\nkind = \"provider\"\n\
+             provider = \"{short}-{behaviour}\"\nprices = {{ input = 1.0, cached_input = 0.5, output = 2.0 }}\n\
+             context_tokens = 100000\noutput_tokens_max = 1000\n\
+             supports = [\"tools\", \"json\", \"logprobs\", \"images\"]\nquality = {{ default = 0.9 }}\n\n",
+            self.address
+        );
         text
     }
+
+    /// How often the model of this dialect and behaviour was asked.
+    ///
+    /// # Panics
+    /// There is no such dialect.
+    pub fn asked(&self, dialect: &str, behaviour: &str) -> usize {
+        let (kind, short, ..) = named(dialect);
+        let model = format!("{}-{behaviour}", id(*kind, short));
+        self.log.lock().unwrap().get(&model).copied().unwrap_or_default()
+    }
+
+    /// How many bytes a stream has in this dialect that breaks at one of them.
+    ///
+    /// # Panics
+    /// There is no such dialect.
+    pub fn recorded_bytes(dialect: &str) -> usize {
+        breaks::recording(named(dialect).0).len()
+    }
+}
+
+fn named(dialect: &str) -> &'static Known {
+    DIALECTS.iter().find(|(_, short, ..)| *short == dialect).expect("a dialect")
+}
+
+/// The beginning of the provider's names for models of a dialect. By its name, Google's older form of thinking is meant.
+fn id(dialect: Dialect, short: &'static str) -> &'static str {
+    if dialect == Dialect::Gemini { "gemini-2.5" } else { short }
 }
 
 impl Drop for Dialects {
@@ -110,18 +166,18 @@ impl Drop for Dialects {
     }
 }
 
-fn serve(stream: TcpStream) {
+fn serve(stream: TcpStream, log: &Log) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
     while let Some(incoming) = read_incoming(&mut reader) {
-        if reply(reader.get_mut(), &incoming).is_none() {
+        if reply(reader.get_mut(), &incoming, log).is_none() {
             return;
         }
     }
 }
 
 /// Answers; `None` when the connection is of no further use.
-fn reply(stream: &mut TcpStream, incoming: &Incoming) -> Option<()> {
+fn reply(stream: &mut TcpStream, incoming: &Incoming, log: &Log) -> Option<()> {
     let Some(dialect) = dialect_of(&incoming.path) else {
         return send(stream, 404, "", &json!({"error": {"message": "no such path"}}));
     };
@@ -142,22 +198,26 @@ fn reply(stream: &mut TcpStream, incoming: &Incoming) -> Option<()> {
         Ok(asked) => asked,
         Err(wrong) => return refuse(stream, 400, &wrong),
     };
+    *log.lock().unwrap().entry(asked.model.clone()).or_default() += 1;
     let behaviour = asked.model.rsplit('-').next().unwrap_or_default();
+    if let Some(fault) = Break::named(behaviour) {
+        return fault.stream(stream, dialect);
+    }
     if let Some(status) = behaviour.strip_prefix('e').and_then(|status| status.parse().ok()) {
         return refuse(stream, status, &format!("The provider says {status}"));
     }
-    if !BEHAVIOURS.contains(&behaviour) {
+    if !BEHAVIOURS.contains(&behaviour) && behaviour != "other" {
         return refuse(stream, 404, "no such model");
     }
-    let said = answer(&asked);
+    let said = if behaviour == "other" { other(&asked) } else { answer(&asked) };
     if !asked.stream {
         return match behaviour {
-            "ok" => send(stream, 200, "", &said::whole(dialect, &asked, &said)),
+            "ok" | "other" => send(stream, 200, "", &said::whole(dialect, &asked, &said)),
             _ => refuse(stream, 500, "The engine is on fire"),
         };
     }
     let mut events = said::events(dialect, &asked, &said);
-    if behaviour != "ok" {
+    if !matches!(behaviour, "ok" | "other") {
         events.truncate(said::BEGINNING);
     }
     if behaviour == "broken" {
@@ -200,6 +260,15 @@ fn send(stream: &mut TcpStream, status: u16, headers: &str, body: &Value) -> Opt
         "HTTP/1.1 {status} As Asked\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
     )
     .ok()
+}
+
+/// What somebody else says: the rest of [`BRIEF`] after its beginning, and otherwise nothing of it.
+fn other(asked: &Asked) -> Said {
+    let text = match asked.begun.as_str() {
+        "" => AGAIN,
+        begun => BRIEF.strip_prefix(begun).unwrap_or("This is not how I began."),
+    };
+    Said { text: text.to_owned(), ..Said::default() }
 }
 
 /// What is said to what was asked. Everything that a request carries comes back in some answer, so that a client sees

@@ -21,7 +21,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub use dialects::Dialects;
+pub use dialects::{AGAIN, BRIEF, Dialects};
 pub use gateway::{Gateway, Output, binary, question, run};
 pub use http::{Answer, Events, Request, raw};
 pub use provider::{Attempt, Provider};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Choice, ChoiceDelta, Chunk, Completion, Delta, ReplyMessage, Usage};
+use crate::{Choice, ChoiceDelta, Chunk, Completion, Delta, PROVIDER_FIELDS, ReplyMessage, Usage};
 
 /// Puts the chunks of one reply together.
 ///
@@ -25,10 +25,16 @@ impl Gather {
         self.text_bytes
     }
 
-    /// The text of the only answer so far; `None` where there is more than text, which nobody else could continue.
+    /// The text of the only answer so far; `None` where there is more than text, which nobody else could continue. What only
+    /// the provider's own dialect has words for stands beside the text, and the text goes on without it.
     pub fn said(&self) -> Option<&str> {
         let [choice] = self.completion.choices.as_slice() else { return None };
-        let more = choice.message.extra.iter().any(|(key, value)| key != "role" && !value.is_null());
+        let beside = ["role", PROVIDER_FIELDS];
+        let more = choice
+            .message
+            .extra
+            .iter()
+            .any(|(key, value)| !beside.contains(&key.as_str()) && !value.is_null());
         choice.message.content.as_deref().filter(|text| !text.is_empty() && !more)
     }
 

@@ -35,7 +35,8 @@ pub use plan::{
     Shadow, Step, Track,
 };
 pub use reply::{
-    Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, Reply, ReplyMessage, Usage, UsageBasis,
+    Choice, ChoiceDelta, Chunk, Chunks, Completion, Delta, PROVIDER_FIELDS, Reply, ReplyMessage, Usage,
+    UsageBasis,
 };
 pub use secret::Secret;
 pub use signals::{Kind, Modality, PrivateKind, Signal, SignalSet, Signals, TaskMatch, Value};

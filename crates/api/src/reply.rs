@@ -125,13 +125,23 @@ pub struct Chunk {
     pub extra: Map<String, Value>,
 }
 
+/// Where answers keep what chat has no words for, as LiteLLM's clients know it.
+pub const PROVIDER_FIELDS: &str = "provider_specific_fields";
+
 impl Chunk {
-    /// Whether anything of an answer, or of its end, is in it: a first chunk often only says who speaks.
+    /// Whether anything of an answer, or of its end, is in it: a first chunk often only says who speaks, or what only another
+    /// dialect has words for.
     pub fn says_something(&self) -> bool {
+        let empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        };
         let speaks = |choice: &ChoiceDelta| {
             choice.finish_reason.is_some()
                 || choice.delta.content.as_ref().is_some_and(|text| !text.is_empty())
-                || choice.delta.extra.values().any(|value| !value.is_null())
+                || choice.delta.extra.iter().any(|(key, value)| key != PROVIDER_FIELDS && !empty(value))
         };
         self.usage.is_some() || self.choices.iter().any(speaks)
     }

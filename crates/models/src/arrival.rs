@@ -35,8 +35,8 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// Waits for the first piece of a stream.
     pub(crate) async fn stream(self, reader: Reader) -> Result<Box<Answer>, Failure> {
-        let Self { body, clock, attempt, redactor, request_id, .. } = self;
-        let mut answer = Box::new(Answer::new(body, reader, clock, attempt, redactor, request_id));
+        let Self { body, bytes_max, clock, attempt, redactor, request_id, .. } = self;
+        let mut answer = Box::new(Answer::new(body, reader, clock, attempt, redactor, request_id, bytes_max));
         answer.open().await?;
         Ok(answer)
     }

@@ -59,7 +59,7 @@ pub struct UpstreamOptions {
     pub first_byte_timeout: Duration,
     /// Silence inside a stream. Default: 30 s.
     pub idle_timeout: Duration,
-    /// The largest whole answer, in bytes. Default: 32 MiB.
+    /// The largest whole answer, in bytes; a stream may have four times as many. Default: 32 MiB.
     pub body_bytes_max: usize,
     /// Answers under way at once, a stream until its end; as many again wait. Default: 256.
     pub concurrency_max: u32,

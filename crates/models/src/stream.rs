@@ -24,6 +24,8 @@ use crate::traffic::Attempt;
 
 /// The longest event that is read.
 const EVENT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a stream for each of a whole answer: every few words come with an event of their own.
+const STREAMED: usize = 4;
 /// After `[DONE]` the rest of the body is read for this long, so that its connection can serve again.
 const AFTERMATH: Duration = Duration::from_secs(1);
 const AFTERMATH_BYTES_MAX: usize = 16 << 10;
@@ -55,6 +57,8 @@ struct Source {
     then: Option<Result<(), Failure>>,
     reader: Reader,
     clock: Clock,
+    /// Of the body, before it is too large.
+    bytes_left: usize,
 }
 
 impl Answer {
@@ -66,6 +70,7 @@ impl Answer {
         attempt: Attempt,
         redactor: Arc<Redactor>,
         request_id: Option<String>,
+        bytes_max: usize,
     ) -> Self {
         let source = Source {
             body: Some(body),
@@ -75,6 +80,7 @@ impl Answer {
             then: None,
             reader,
             clock,
+            bytes_left: bytes_max.saturating_mul(STREAMED),
         };
         let under_way = Some(UnderWay { attempt, _slot: None });
         Self { source, redactor, request_id, first: None, under_way }
@@ -182,6 +188,8 @@ impl Source {
     fn take(&mut self, frame: http_body::Frame<bytes::Bytes>) -> Result<(), Failure> {
         self.clock.heard()?;
         let Ok(bytes) = frame.into_data() else { return Ok(()) };
+        let left = self.bytes_left.checked_sub(bytes.len());
+        self.bytes_left = left.ok_or_else(|| Failure::garbage("a stream without an end"))?;
         self.decoder.push(&bytes, &mut self.events).map_err(|broken| {
             Failure::garbage(match broken {
                 Broken::EventTooLarge => "an event over 4 MiB",

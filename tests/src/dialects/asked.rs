@@ -16,6 +16,8 @@ pub(super) struct Asked {
     pub(super) system: String,
     /// The last text of the user.
     pub(super) text: String,
+    /// The beginning of the answer, where it is to be continued.
+    pub(super) begun: String,
     /// Each as its media type and the length of its data.
     pub(super) images: Vec<String>,
     /// The names of the functions offered.
@@ -32,6 +34,11 @@ pub(super) struct Asked {
 type Read = Result<(), String>;
 
 impl Asked {
+    /// A stream is asked of `model`, with its usage.
+    pub(super) fn of_stream(model: &str) -> Self {
+        Self { model: model.to_owned(), stream: true, wants_usage: true, ..Self::default() }
+    }
+
     pub(super) fn read(dialect: Dialect, incoming: &Incoming) -> Result<Self, String> {
         let body = &incoming.body;
         let mut asked = Self {
@@ -116,6 +123,9 @@ impl Asked {
                     }
                 }
                 Some("assistant") => {
+                    if message["prefix"] == true {
+                        self.begun = texts(&message["content"]);
+                    }
                     for call in items(&message["tool_calls"]) {
                         let arguments = word(&call["function"], "arguments")?;
                         let arguments = serde_json::from_str(&arguments).unwrap_or_default();

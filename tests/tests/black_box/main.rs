@@ -11,6 +11,7 @@ mod clients;
 mod config;
 mod crashes;
 mod deciding;
+mod every_byte;
 mod faults;
 mod framing;
 mod grounding;

@@ -4,12 +4,9 @@
 //! Owns the end of a stream, and what a chat client has no use for. Refuses to hold back anything that says something.
 
 use api::sse;
-use api::{ChatRequest, ChoiceDelta, Chunk, Completion, Error};
+use api::{ChatRequest, ChoiceDelta, Chunk, Completion, Error, PROVIDER_FIELDS};
 use bytes::Bytes;
 use serde_json::{Map, Value};
-
-/// Where other dialects' answers keep what chat has no words for.
-const KEPT: &str = "provider_specific_fields";
 
 /// Whether an answer holds nothing that is kept for clients of another dialect alone.
 pub(crate) fn is_plain(completion: &Completion) -> bool {
@@ -68,13 +65,13 @@ impl Client {
 
 /// Something in what is kept says where a part of another dialect's stream begins or ends, and no more than that.
 fn has_marks(extra: &Map<String, Value>) -> bool {
-    let Some(kept) = extra.get(KEPT).and_then(Value::as_object) else { return false };
+    let Some(kept) = extra.get(PROVIDER_FIELDS).and_then(Value::as_object) else { return false };
     kept.get("responses").is_some_and(|own| own.get("events").is_some())
         || kept.get("anthropic_blocks").is_some_and(is_empty_list)
 }
 
 fn drop_marks(extra: &mut Map<String, Value>) {
-    let Some(kept) = extra.get_mut(KEPT).and_then(Value::as_object_mut) else { return };
+    let Some(kept) = extra.get_mut(PROVIDER_FIELDS).and_then(Value::as_object_mut) else { return };
     if let Some(own) = kept.get_mut("responses").and_then(Value::as_object_mut) {
         own.shift_remove("events");
         if own.is_empty() {
@@ -85,7 +82,7 @@ fn drop_marks(extra: &mut Map<String, Value>) {
         kept.shift_remove("anthropic_blocks");
     }
     if kept.is_empty() {
-        extra.shift_remove(KEPT);
+        extra.shift_remove(PROVIDER_FIELDS);
     }
 }
 

@@ -4,12 +4,16 @@
 
 use std::collections::VecDeque;
 
-use api::Chunk;
 use api::sse::Event;
+use api::{ChoiceDelta, Chunk};
 use serde_json::Value;
 
 use super::answer::{drop_nulls, refuse_broken, refuse_error};
 use crate::{Progress, Trouble};
+
+/// OpenAI's own limit of `n`, and far more calls than any answer has: what is gathered stays in bounds.
+const ANSWERS_MAX: u32 = 128;
+const CALLS_MAX: u64 = 1024;
 
 /// Reads one streamed reply.
 #[derive(Debug)]
@@ -64,8 +68,17 @@ fn chunk(name: &str, data: &str) -> Result<Chunk, Trouble> {
     }
     for choice in &chunk.choices {
         refuse_broken(choice.finish_reason.as_deref(), &choice.extra)?;
+        if choice.index >= ANSWERS_MAX || calls(choice).any(|index| index >= CALLS_MAX) {
+            return Err(Trouble::garbage("an answer or a call beyond any number that can be asked for"));
+        }
     }
     Ok(chunk)
+}
+
+/// The numbers of the calls in a chunk.
+fn calls(choice: &ChoiceDelta) -> impl Iterator<Item = u64> {
+    let calls = choice.delta.extra.get("tool_calls").and_then(Value::as_array);
+    calls.into_iter().flatten().filter_map(|call| call.get("index")?.as_u64())
 }
 
 /// Which of the answers in a stream have come to their end.
@@ -132,6 +145,8 @@ mod tests {
     fn an_event_is_a_chunk_an_end_or_an_error() {
         check_event("", r#"{"choices":[{"delta":{"content":"a"}}],"usage":null}"#, Ok(Some("a")));
         check_event("", r#"{"id":null,"choices":[{"delta":{"content":"a"},"index":null}]}"#, Ok(Some("a")));
+        check_event("", r#"{"choices":[{"delta":{"content":"a"},"index":128}]}"#, Err("garbage"));
+        check_event("", r#"{"choices":[{"delta":{"tool_calls":[{"index":1024}]}}]}"#, Err("garbage"));
         check_event("", " ", Ok(None));
         check_event("", "[DONE]", Err("garbage"));
         check_event("", r#"{"error":{"message":"x"}}"#, Err("error null"));

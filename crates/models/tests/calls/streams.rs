@@ -92,6 +92,17 @@ async fn a_broken_stream_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_stream_without_an_end_is_ended() {
+    // Four times the size of a whole answer, and never all of it in memory.
+    let words = opening().repeat(50);
+    let provider = Provider::start([then(begun(&words), Step::Hang)]).await;
+    let upstream = upstream(&provider, |options| options.body_bytes_max = words.len() / 8);
+    let (chunks, error) = drain(chat(&upstream, &request(STREAM)).await.unwrap()).await;
+    assert_eq!(error.unwrap().code, "upstream_garbage");
+    assert!(text(&chunks).len() < 50 * "Grüß".len());
+}
+
+#[tokio::test]
 async fn one_ended_answer_of_two_is_not_the_whole() {
     let provider = Provider::start([streamed(&EVENTS.replace("data: [DONE]\n\n", ""))]).await;
     let asked = request(r#","stream":true,"n":2"#);
