@@ -29,11 +29,12 @@ const MODELS: &[&str] = &[
     "pieces-2",
     "pieces-3",
     "e400",
+    "e400+words",
     "e401",
     "e429",
+    "e429+timed",
     "e500",
     "e503",
-    "e500+first",
     "flaky-1",
     "reset",
     "garbage",
@@ -69,7 +70,6 @@ pub(crate) fn shared() -> &'static House {
         let base_url = provider.base_url();
         let setup = setup(&provider, MODELS)
             .with("gateway.toml", &limits)
-            .with("policy.toml", "[policy.second]\nlike = \"plain\"\ntrack = \"external\"\ntargets.external = [\"e500+first\", \"ok\"]\n")
             .with("models.toml", &near(&base_url))
             .with("models.toml", &in_process(0.2));
         let setup = setup.with_changed("models.toml", "name = \"flaky-1\"", "name = \"flaky\"\nid = \"flaky-1\"");
