@@ -79,6 +79,22 @@ fn the_next_target_of_the_plan_takes_over() {
 }
 
 #[test]
+fn what_is_too_long_for_one_goes_only_to_a_larger_one() {
+    let provider = Provider::start();
+    let plan = "[policy.growing]\nlike = \"plain\"\ntrack = \"external\"\n\
+                targets.external = [\"too-long\", \"ok+same\", \"ok\"]\n";
+    let setup = setup(&provider, &["too-long", "ok+same", "ok"]).with("policy.toml", plan);
+    let text = setup.read("models.toml");
+    let (before, after) = text.rsplit_once("context_tokens = 100000").unwrap();
+    let setup = setup.with_file("models.toml", &format!("{before}context_tokens = 200000{after}"));
+    let gateway = Gateway::start(&setup);
+    let answer = gateway.ask("growing", json!({})).expect(200);
+    assert_eq!((answer.content().as_str(), answer.header("x-pointsman-model")), (ANSWER, "ok"));
+    assert_eq!(answer.header("x-pointsman-attempts"), "2");
+    assert_eq!(provider.attempts("ok+same").len(), 0, "what is no larger is not asked");
+}
+
+#[test]
 fn unknown_fields_go_out_and_our_own_key_with_them() {
     let more = json!({
         "temperature": 0.25,
