@@ -80,18 +80,26 @@ fn the_next_target_of_the_plan_takes_over() {
 
 #[test]
 fn what_is_too_long_for_one_goes_only_to_a_larger_one() {
-    let provider = Provider::start();
-    let plan = "[policy.growing]\nlike = \"plain\"\ntrack = \"external\"\n\
-                targets.external = [\"too-long\", \"ok+same\", \"ok\"]\n";
-    let setup = setup(&provider, &["too-long", "ok+same", "ok"]).with("policy.toml", plan);
-    let text = setup.read("models.toml");
-    let (before, after) = text.rsplit_once("context_tokens = 100000").unwrap();
-    let setup = setup.with_file("models.toml", &format!("{before}context_tokens = 200000{after}"));
-    let gateway = Gateway::start(&setup);
-    let answer = gateway.ask("growing", json!({})).expect(200);
-    assert_eq!((answer.content().as_str(), answer.header("x-pointsman-model")), (ANSWER, "ok"));
-    assert_eq!(answer.header("x-pointsman-attempts"), "2");
-    assert_eq!(provider.attempts("ok+same").len(), 0, "what is no larger is not asked");
+    // The second is checked for repetition only while a third one waits that could do better.
+    for (models, large) in [(["too-long", "ok+same", "ok"], "ok"), (["too-long", "loops", "ok"], "loops")] {
+        let provider = Provider::start();
+        let plan = format!(
+            "[policy.growing]\nlike = \"plain\"\ntrack = \"external\"\ntargets.external = {models:?}\n\
+             check.external = {{ repetition = true }}\n"
+        );
+        let setup = setup(&provider, &models).with("policy.toml", &plan);
+        let text = setup.read("models.toml");
+        let (first, rest) = text.split_once(&format!("name = {large:?}")).unwrap();
+        let rest = rest.replacen("context_tokens = 100000", "context_tokens = 200000", 1);
+        let gateway =
+            Gateway::start(&setup.with_file("models.toml", &format!("{first}name = {large:?}{rest}")));
+        let answer = gateway.ask("growing", json!({})).expect(200);
+        assert_eq!(answer.header("x-pointsman-model"), large);
+        assert_eq!(answer.header("x-pointsman-attempts"), "2");
+        for model in models.iter().filter(|model| !["too-long", large].contains(model)) {
+            assert_eq!(provider.attempts(model).len(), 0, "{model} is no larger");
+        }
+    }
 }
 
 #[test]

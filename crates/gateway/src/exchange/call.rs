@@ -49,7 +49,7 @@ impl Grounded {
             return Ok(self.not_covered(answer));
         }
         let plan = Arc::clone(&self.decided.plan);
-        let mut targets = plan.targets.iter().peekable();
+        let mut targets = plan.targets.iter();
         let mut trouble = Error::internal("a plan without targets");
         let mut outgrown = 0;
         while let Some(target) = targets.next() {
@@ -57,7 +57,7 @@ impl Grounded {
                 // What was too long for the one before is too long for this one.
                 continue;
             }
-            let last = targets.peek().is_none();
+            let last = !targets.clone().any(|later| self.context_tokens(&later.model) > outgrown);
             match self.attempt(&target.model, last).await {
                 Ok(answer) => {
                     let cites = self.ground.as_ref().filter(|_| target.model != policy::EXTRACTIVE);
