@@ -120,12 +120,12 @@ fn cut(said: &str, places: Vec<Place>) -> Option<Vec<Value>> {
 
 /// Takes out of a block the citations that were made for a client: Anthropic asks for the index that it gave.
 pub(super) fn drop_made_up(block: &mut Map<String, Value>) {
-    let made_up = |citation: &Value| citation["encrypted_index"] == "";
-    if !blocks::objects(block, "citations").into_iter().any(|citation| citation["encrypted_index"] == "") {
+    let made_up = |citation: &Value| citation.get("encrypted_index").is_some_and(|index| index == "");
+    let Some(citations) = block.get_mut("citations").and_then(Value::as_array_mut) else { return };
+    let before = citations.len();
+    citations.retain(|citation| !made_up(citation));
+    if citations.len() == before {
         return;
-    }
-    if let Some(citations) = block.get_mut("citations").and_then(Value::as_array_mut) {
-        citations.retain(|citation| !made_up(citation));
     }
     if given(block, "citations").and_then(Value::as_array).is_some_and(Vec::is_empty) {
         block.shift_remove("citations");
@@ -172,5 +172,22 @@ mod tests {
         let mut more = annotation(0, 1, "a");
         more["url_citation"]["snippet"] = "x".into();
         check("more", &[more], None);
+    }
+
+    fn check_left(citations: &Value, expected: &Value) {
+        let mut block = Map::from_iter([("citations".to_owned(), citations.clone())]);
+        drop_made_up(&mut block);
+        assert_eq!(block.get("citations").unwrap_or(&Value::Null), expected);
+    }
+
+    #[test]
+    fn only_what_was_made_up_goes() {
+        let (own, made_up, bare) =
+            (json!({"encrypted_index": "x=="}), json!({"encrypted_index": ""}), json!({"title": "t"}));
+        check_left(&json!([own, made_up, bare]), &json!([own, bare]));
+        check_left(&json!([bare, 7]), &json!([bare, 7]));
+        check_left(&json!([made_up]), &Value::Null);
+        check_left(&json!([]), &json!([]));
+        check_left(&json!("none"), &json!("none"));
     }
 }
